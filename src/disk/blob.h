@@ -1,0 +1,66 @@
+/* The staging area: one temporary file ("blob") per file and generation.
+ *
+ *	STAGING/                        0700, the daemon's
+ *	├── lock                        fcntl lock of the daemon; its pid as text
+ *	├── queue.db                    disk/store
+ *	└── blobs/SERIAL/FILE.GENERATION
+ *
+ * A blob's name is arithmetic, so nothing has to remember it. Any thread; a struct blobs is read-only
+ * after blobs_open. 0 or -errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct blobs;
+
+/* Opens STAGING (absolute; made 0700 if missing) and takes its lock: -EBUSY and *ret_pid when another
+ * daemon has it. The lock lives as long as the process. */
+int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid);
+void blobs_close(struct blobs *b);
+int blobs_dirfd(const struct blobs *b); /* of STAGING; borrowed */
+dev_t blobs_dev(const struct blobs *b);
+
+/* Opens the blob read-write, O_CLOEXEC, making it (0600) and its directory when CREATE. */
+int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool create, int *ret_fd);
+int blob_open_read(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, int *ret_fd);
+int blob_unlink(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation); /* -ENOENT is 0 */
+/* "blobs/SERIAL/FILE.GENERATION", for *at calls below blobs_dirfd. */
+#define BLOB_PATH_LEN 64
+void blob_path(uint64_t serial, uint32_t file, uint32_t generation, char ret[BLOB_PATH_LEN]);
+/* Deletes the job's directory with all that is in it; how many could not be deleted in *ret_leftovers. */
+int blobs_drop(const struct blobs *b, uint64_t serial, unsigned *ret_leftovers);
+/* fsyncs the job's directory. */
+int blobs_sync_dir(const struct blobs *b, uint64_t serial);
+/* Calls KEEP for each blob there is; those it says no to are deleted and counted. Before threads. */
+int blobs_sweep(const struct blobs *b, bool (*keep)(void *arg, uint64_t serial, uint32_t file, uint32_t generation),
+	void *arg, unsigned *ret_swept, uint64_t *ret_bytes);
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+/* Writes to one blob, gathered: bytes of one segment are collected to WRITE_GATHER and written with
+ * RWF_DONTCACHE where kernel and filesystem have it (reference: perf figures in tests/bench), plain
+ * pwrite else. Owner: one thread. One writer per segment; several writers share the fd.
+ *
+ *	writer_init(&w, fd, offset); writer_write(&w, data, len) ...; writer_flush(&w); writer_release(&w);
+ */
+#define WRITE_GATHER (1u << 20)
+
+struct writer {
+	int fd;            /* borrowed */
+	bool dontcache;
+	uint64_t offset;   /* of the next byte that writer_write gets */
+	uint64_t written;  /* bytes below this (and at or above the start) were handed to the kernel */
+	char *data;        /* gathered; allocated when the first byte comes, small while the file is */
+	size_t len, cap;
+};
+void writer_init(struct writer *w, int fd, uint64_t offset);
+int writer_write(struct writer *w, const void *data, size_t len);
+int writer_flush(struct writer *w); /* hands what is gathered to the kernel; not durable */
+void writer_release(struct writer *w);
+
+/* Room for SIZE bytes ahead of time: early ENOSPC and no fragments. 0 where the filesystem cannot. */
+int blob_reserve(int fd, uint64_t size);

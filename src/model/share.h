@@ -1,0 +1,17 @@
+/* A token bucket: bytes that may pass now. Pure; the caller locks (net/throttle). */
+#pragma once
+
+#include <stdint.h>
+
+struct share {
+	uint64_t rate;   /* bytes per second; LIMIT_MAX: no limit; 0: nothing passes */
+	int64_t tokens;  /* may be negative: what was taken beyond the rate is paid back */
+	int64_t stamp;   /* when tokens was true */
+};
+
+/* Burst: a quarter second of the rate, at least one buffer (64 KiB), so 2 s are exact within 5 %. */
+void share_init(struct share *s, uint64_t rate, int64_t now);
+void share_set_rate(struct share *s, uint64_t rate, int64_t now); /* in force at once; debts are cut to the new rate's burst */
+/* Bytes that may pass now, 0 if none; then the moment when some may is in *ret_when (INT64_MAX: rate 0). */
+uint64_t share_allows(struct share *s, int64_t now, int64_t *ret_when);
+void share_take(struct share *s, uint64_t bytes);

@@ -1,0 +1,13 @@
+/* Just enough of RFC 3986 for a queue: what scheme, what host, what may be shown. Fetching is net/'s. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* 0, or -EINVAL: no "scheme://host", blanks or control characters, scheme not in SCHEMES (blank-
+ * separated, lower case), longer than URL_LEN_MAX. */
+int url_check(const char *url, const char *schemes);
+/* The URL without user and password, for world-readable places. To free(). */
+int url_display(const char *url, char **ret);
+/* "scheme://host:port" lower-cased, port filled in: two URLs of one origin have the same. To free(). */
+int url_origin(const char *url, char **ret);
