@@ -112,11 +112,19 @@ int files_mkdir(struct files *f, const char *path, uint32_t *ret_id); /* LOCKED 
 int files_set(struct files *f, struct job *draft, uint32_t id, struct file *version);
 int files_remove(struct files *f, struct job *draft, uint32_t id); /* a draft of "gone"; dirs when empty: -ENOTEMPTY */
 
-/* Each id with a draft, for the store: AFTER NODE_ROOT starts; NODE_NONE at the end. */
+/* Each id with a draft, for the store: AFTER NODE_ROOT starts; NODE_NONE at the end. Ascending, and
+ * directories are among them (new: made by files_add on its way, or files_mkdir; or gone), so a parent
+ * comes before its children. */
 uint32_t files_next_draft(const struct files *f, uint32_t after);
+bool files_draft_node(const struct files *f, uint32_t id, struct node *ret); /* as files_node; not yet visible ones too */
 bool files_draft_is_new(const struct files *f, uint32_t id);
 bool files_draft_is_gone(const struct files *f, uint32_t id);
 void files_publish(struct files *f);     /* LOCKED: exchanges; freed versions are kept for files_reap */
 void files_reap(struct files *f);        /* frees what publish replaced; outside the lock */
 void files_drop_drafts(struct files *f); /* LOCKED */
+/* A node as it was saved, visible at once: the store's loading, before there are readers. It keeps its
+ * id, which blobs and inode numbers are made of; ids ascend from call to call (gaps stay unused). Takes
+ * SOURCE's and VERSION's contents on success; SOURCE NULL: a directory; VERSION NULL: a file that has not
+ * begun. Keeps J's tally. -EINVAL: id not above the last one, parent no directory, or name taken; -ENOMEM. */
+int files_restore(struct files *f, struct job *j, const struct node *node, struct source *source, struct file *version);
 void files_assert_sane(const struct files *f, const struct job *j);
