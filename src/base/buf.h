@@ -31,4 +31,4 @@ static inline void buf_releasep(struct buf *b)
 {
 	buf_release(b);
 }
-#define cleanup_buf __attribute__((cleanup(buf_releasep)))
+#define cleanup_buf __attribute__((__cleanup__(buf_releasep)))

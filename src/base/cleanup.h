@@ -7,7 +7,8 @@
  *	*ret_text = take_ptr(text);
  *
  * A type with a destructor declares `DEFINE_CLEANUP(struct job *, job_free)` after it and then uses
- * `cleanup(job_free)`. Destructors take NULL.
+ * `cleanup(job_free)`. Destructors take NULL. The attribute is spelled __cleanup__ because `cleanup` is
+ * the macro.
  */
 #pragma once
 
@@ -21,7 +22,7 @@
 		if (*p) \
 			fn(*p); \
 	}
-#define cleanup(fn) __attribute__((cleanup(fn##p)))
+#define cleanup(fn) __attribute__((__cleanup__(fn##p)))
 
 static inline void cleanup_freep(void *p)
 {
@@ -34,8 +35,8 @@ static inline void cleanup_closep(int *fd)
 		close(*fd);
 }
 
-#define cleanup_free __attribute__((cleanup(cleanup_freep)))
-#define cleanup_close __attribute__((cleanup(cleanup_closep)))
+#define cleanup_free __attribute__((__cleanup__(cleanup_freep)))
+#define cleanup_close __attribute__((__cleanup__(cleanup_closep)))
 
 #define take_ptr(p) \
 	({ \

@@ -36,5 +36,7 @@ int creds_format(const struct creds *c, char **ret_text);
 int creds_parse(const char *text, struct creds **ret);
 
 int creds_thread_init(void);               /* once in a thread that will assume; -errno */
-int creds_assume(const struct creds *c);   /* 0 without effect when C is the process's own user; -EPERM */
+/* When C is the process's own user only his umask is taken; a process that is not root's can assume
+ * nobody else: -EPERM. Not nested; -EINVAL without creds_thread_init. */
+int creds_assume(const struct creds *c);
 void creds_restore(void);                  /* back to the process's; aborts when the kernel refuses */
