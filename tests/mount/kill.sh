@@ -1,0 +1,49 @@
+# kill -9 in the middle of a large download: it goes on from the bytes that had arrived.
+. "$(dirname "$0")/lib.sh"
+size=$((XFERFS_BIG_MIB << 20))
+origin_start
+nginx_start
+noise big "$size"
+start
+mkdir "$M/j"
+echo 1 >"$M/j/connections"
+half=$((size / 2))
+echo "$ORIGIN/big?hold=$half" >"$M/j/add"
+echo 1 >"$M/j/resume"
+# what a reader has seen of the first 2/5 has arrived
+head -c $((size / 5 * 2)) "$M/j/files/big" | cmp -n $((size / 5 * 2)) - "$W/big"
+had=$((size / 5 * 2))
+crash
+release
+missing "$D/big"
+start
+is "$(cat "$M/j/wait")" transferred "after the crash"
+echo 1 >"$M/j/complete"
+cmp "$W/big" "$D/big"
+awk -v had="$had" -v size="$size" '
+	/range="bytes=/ { match($0, /bytes=[0-9]+/); first = substr($0, RSTART + 6, RLENGTH - 6)
+		if (first + 0 < 1) bad = 1; if (min == "" || first + 0 < min) min = first + 0; resumed = 1 }
+	/range=""/ { whole++ }
+	END {
+		if (!resumed) { print "not resumed"; exit 1 }
+		if (whole > 1) { print "fetched from the start again"; exit 1 }
+		if (min < had * 0.8) { print "fetched again from " min ", though " had " had arrived"; exit 1 }
+	}' "$T/origin.log" || { cat "$T/origin.log"; fail "bytes were fetched again"; }
+
+# the same against nginx, several connections as the daemon likes
+mkdir "$M/k"
+echo $((size / 4)) >"$M/k/rate_limit"
+echo "$URL/big k.bin" >"$M/k/add"
+echo 1 >"$M/k/resume"
+head -c $((size / 8)) "$M/k/files/k.bin" | cmp -n $((size / 8)) - "$W/big"
+crash
+start
+echo max >"$M/k/rate_limit"
+is "$(cat "$M/k/wait")" transferred "k after the crash"
+echo 1 >"$M/k/complete"
+cmp "$W/big" "$D/k.bin"
+stop
+# nginx logs what it sent: what was on its way into the dead sockets may be sent twice, no more
+sent=$(sed -n 's/.*sent=//p' "$T/access" | awk '{ s += $1 } END { print s }')
+slack=$((64 << 20))
+[ "$sent" -le $((size + slack)) ] || { cat "$T/access"; fail "nginx sent $sent bytes for $size"; }

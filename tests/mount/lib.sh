@@ -1,0 +1,201 @@
+# What the mount tests share: a folder of their own, servers on free loopback ports, a daemon in the
+# foreground whose stderr is judged, and an orderly end.
+#
+#	. "$(dirname "$0")/lib.sh"
+#	nginx_start            $URL serves $W; a line per request in $T/access
+#	origin_start           $ORIGIN: a server that misbehaves on request (origin.py); $T/origin.log
+#	start [OPTION]...      xferfs $D at $M; stop, crash, start again
+#	is GOT WANTED WHAT     else the test fails
+#
+# XFERFS is the binary, XFERFS_UNDER a command to run it under (valgrind). Nothing here sleeps: a
+# test waits by reading files that block, by fifos, or for a process to end.
+
+set -eu
+umask 022
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C.UTF-8
+TZ=UTC
+export PATH LC_ALL TZ
+unset XDG_CONFIG_HOME
+
+lib=$(cd "$(dirname "$0")" && pwd)
+python=/usr/bin/python3
+: "${XFERFS:?the xferfs binary}"
+: "${XFERFS_BIG_MIB:=1024}" "${XFERFS_MANY:=1000}"
+
+T=$(mktemp -d "${TMPDIR:-/tmp}/xferfs-test.XXXXXX")
+D=$T/dest M=$T/mnt W=$T/www
+mkdir "$D" "$M" "$W"
+chmod 755 "$T"
+DAEMON='' OTHERS='' ALLOWED='^$' WRAP=''
+
+say() { printf '%s\n' "$*"; }
+fail() { say "FAILED: $*"; exit 1; }
+skip() { say "skipped: $*"; exit 77; }
+need() { for tool; do command -v "$tool" >/dev/null || skip "no $tool"; done; }
+need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+# is GOT WANTED WHAT
+is() { [ "$1" = "$2" ] || fail "$3: got '$1', wanted '$2'"; }
+# has TEXT PATTERN WHAT (a shell pattern)
+# shellcheck disable=SC2254
+has() { case $1 in *$2*) ;; *) fail "$3: no '$2' in '$1'" ;; esac; }
+missing() { [ ! -e "$1" ] && [ ! -L "$1" ] || fail "$1 is there"; }
+
+[ -c /dev/fuse ] || skip "no /dev/fuse"
+
+# --- ordinary users: two that every Debian has --------------------------------------------------
+
+USER_A=nobody USER_B=games
+as() {
+	as_user=$1
+	shift
+	setpriv --reuid="$as_user" --regid="$(id -g "$as_user")" --clear-groups \
+		env HOME="$T" USER="$as_user" "$@"
+}
+
+# --- servers ------------------------------------------------------------------------------------
+
+# Both print their port once they listen.
+server_start() {
+	[ -p "$T/port" ] || mkfifo "$T/port"
+	"$@" >"$T/port" 3>&- &
+	OTHERS="$OTHERS $!"
+	read -r port <"$T/port" || fail "$2 did not start"
+}
+
+nginx_start() {
+	need nginx
+	server_start "$python" "$lib/nginx.py" "$T" "$W" "$@" 2>>"$T/nginx.stderr"
+	NGINX=$!
+	URL=http://127.0.0.1:$port
+}
+
+origin_start() {
+	[ -p "$T/hold" ] || mkfifo "$T/hold"
+	server_start "$python" "$lib/origin.py" "$T" "$W" 2>>"$T/origin.stderr"
+	ORIGIN=http://127.0.0.1:$port
+}
+# Returns when the origin has come to a request's hold=N; it goes on from there.
+release() { : >"$T/hold"; }
+
+# noise NAME BYTES: a file on the server that does not compress and has no two equal blocks.
+noise() {
+	mkdir -p "$(dirname "$W/$1")"
+	openssl enc -aes-128-ctr -nosalt -pass "pass:$1" -in /dev/zero 2>/dev/null |
+		head -c "$2" >"$W/$1"
+}
+sum() { sha256sum <"$1" | cut -d' ' -f1; }
+
+# --- the daemon ---------------------------------------------------------------------------------
+
+sanitizers() {
+	export ASAN_OPTIONS="detect_leaks=1:exitcode=99:${ASAN_OPTIONS:-}"
+	export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-}"
+	export TSAN_OPTIONS="exitcode=98:${TSAN_OPTIONS:-}"
+}
+sanitizers
+
+# start [OPTION]...; with WRAP="setpriv ..." as another user
+start() {
+	# shellcheck disable=SC2086
+	$WRAP ${XFERFS_UNDER:-} "$XFERFS" -f "$@" "$D" "$M" </dev/null >>"$T/stderr" 2>&1 3>&- &
+	DAEMON=$!
+	# shellcheck disable=SC2086
+	$WRAP "$python" "$lib/mounted.py" "$M" "$DAEMON" || {
+		DAEMON=''
+		cat "$T/stderr"
+		fail "xferfs did not mount"
+	}
+}
+
+unmount() {
+	if [ "$(id -u)" = 0 ]; then umount "$M"; else fusermount3 -u "$M"; fi
+}
+
+# The daemon has ended by itself with status 0 and has said nothing that it should not.
+ended() {
+	status=0
+	wait "$DAEMON" || status=$?
+	DAEMON=''
+	is "$status" 0 "the daemon's exit status"
+	clean_stderr
+}
+
+stop() {
+	unmount
+	ended
+}
+
+crash() {
+	kill -KILL "$DAEMON"
+	wait "$DAEMON" 2>/dev/null || :
+	DAEMON=''
+	clean_stderr
+}
+
+# Lines for the journal about who did what are expected; everything else is not. A test that provokes
+# a warning puts its pattern into ALLOWED.
+clean_stderr() {
+	grep -Ev "^(==[0-9]+== *)?$|$EXPECTED|$ALLOWED" "$T/stderr" >"$T/unexpected" || return 0
+	cat "$T/unexpected"
+	fail "the daemon's stderr is not clean"
+}
+EXPECTED='^(<[56]>|xferfs: )'
+
+# --- the end ------------------------------------------------------------------------------------
+
+finish() {
+	status=$?
+	trap - EXIT
+	trap '' INT TERM
+	set +e
+	exec 2>>"$T/finish"
+	if [ -n "$DAEMON" ]; then
+		if [ "$status" = 0 ]; then
+			# a failure in here must still clean up
+			(stop) || status=1
+		fi
+		unmount || umount -l "$M" || fusermount3 -uz "$M"
+		kill -TERM "$DAEMON"
+		wait "$DAEMON"
+	fi
+	mountpoint -q "$M" && { unmount || umount -l "$M" || fusermount3 -uz "$M"; }
+	[ -z "$OTHERS" ] || kill $OTHERS
+	wait
+	if [ "$status" != 0 ] && [ "$status" != 77 ]; then
+		say "status $status; the daemon's stderr, then the servers':"
+		tail -n 60 "$T/stderr"
+		cat "$T"/nginx.stderr "$T"/origin.stderr
+	fi
+	[ -n "${XFERFS_KEEP:-}" ] || rm -rf "$T"
+	exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+: >"$T/stderr"
+
+# --- small helpers ------------------------------------------------------------------------------
+
+# errno FILE TEXT: what one write(2) of TEXT gives: a name like EBUSY, or 0. (dash hides it.)
+errno() {
+	"$python" - "$1" "$2" <<-'PY'
+	import errno, os, sys
+	try:
+	    fd = os.open(sys.argv[1], os.O_WRONLY)
+	    os.write(fd, sys.argv[2].encode())
+	    print(0)
+	except OSError as e:
+	    print(errno.errorcode[e.errno])
+	PY
+}
+# value FILE KEY: of a flat keyed file
+value() { awk -v k="$2" '$1 == k { sub(/^[^ ]+ /, ""); print; exit }' "$1"; }
+# job NAME URL...: made, filled, resumed
+job() {
+	job_name=$1
+	shift
+	mkdir "$M/$job_name"
+	for url; do echo "$url" >"$M/$job_name/add"; done
+	echo 1 >"$M/$job_name/resume"
+}

@@ -1,0 +1,25 @@
+# A thousand jobs by a shell loop; the tools that everyone has see them all.
+. "$(dirname "$0")/lib.sh"
+n=$XFERFS_MANY
+start -o limits.jobs=max -o limits.jobs_per_user=max
+cd "$M"
+i=0
+while [ $((i += 1)) -le "$n" ]; do mkdir "job-$i"; done
+is "$(ls | wc -l)" "$n" ls
+is "$(find . -name state | wc -l)" "$n" "find -name state"
+is "$(find . -maxdepth 1 -type d | wc -l)" $((n + 2)) "find -type d"
+# every control file that can be read without waiting says the same to cat, tar and grep
+is "$(cat job-*/state | sort | uniq -c | awk '{ print $1, $2 }')" "$n suspended" "cat */state"
+is "$(grep -l suspended job-*/state | wc -l)" "$n" "grep -l"
+tar cf "$T/t.tar" --exclude=log --exclude=follow --exclude=wait . 2>"$T/tar.err" || { cat "$T/tar.err"; fail tar; }
+[ ! -s "$T/tar.err" ] || { cat "$T/tar.err"; fail "tar complained"; }
+mkdir "$T/out"
+tar xf "$T/t.tar" -C "$T/out" ./job-1 "./job-$n"
+is "$(cat "$T/out/job-$n/state")" suspended "state in the archive"
+# a suspended job rests: its wait, follow and log (which has no next event, hence the limit) do no harm
+is "$(timeout 60 grep -rl --exclude=log suspended . | grep -c /state)" "$n" "grep -r"
+is "$(awk 'NR > 1' .xferfs/index | wc -l)" "$n" "lines of .xferfs/index"
+rmdir job-*
+is "$(ls | wc -l)" 0 "ls after rmdir"
+cd /
+stop
