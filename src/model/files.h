@@ -80,13 +80,13 @@ bool files_node(const struct files *f, uint32_t id, struct node *ret); /* false:
 uint32_t files_next_child(const struct files *f, uint32_t dir, uint32_t after);
 uint32_t files_next_file(const struct files *f, uint32_t after); /* all files by id; AFTER NODE_ROOT: first */
 uint32_t files_count(const struct files *f);                     /* visible files */
-int files_path(const struct files *f, uint32_t id, char **ret_path); /* "sub/dir/x", to free() */
+int files_path(const struct files *f, uint32_t id, char **ret_path); /* "sub/dir/x", to free(); drafts too */
 size_t files_node_count(const struct files *f);                  /* ids are below this */
 
 /* --- content --------------------------------------------------------------------------------- */
 
 const struct file *file_now(const struct files *f, uint32_t id);   /* published; NULL: not visible */
-const struct file *file_draft(const struct files *f, uint32_t id); /* core only: draft, else published */
+const struct file *file_draft(const struct files *f, uint32_t id); /* core only: draft, else published; NULL: a directory, gone */
 const struct source *file_source(const struct files *f, uint32_t id);
 
 /* Live progress between saves: what a running transfer has written. LOCKED to set. */
@@ -103,12 +103,18 @@ uint64_t files_live_rate(const struct files *f);
 
 /* --- changes (core) -------------------------------------------------------------------------- */
 
-/* Adds PATH with its directories. Takes SOURCE's contents on success. 0 and *ret_id; -EEXIST,
- * -ENOTDIR (a component is a file), -EISDIR, -ENOMEM. LOCKED. */
-int files_add(struct files *f, const char *path, struct source *source, uint32_t *ret_id);
+/* Adds PATH with its missing directories, each a draft of its own, parents first. Takes SOURCE's
+ * contents on success (it is zeroed); counts the file in DRAFT's tally. 0 and *ret_id; -EEXIST,
+ * -ENOTDIR (a component is a file), -EISDIR, -EINVAL (an empty component), -EDQUOT (no id is left),
+ * -ENOMEM. LOCKED. */
+int files_add(struct files *f, struct job *draft, const char *path, struct source *source, uint32_t *ret_id);
 int files_mkdir(struct files *f, const char *path, uint32_t *ret_id); /* LOCKED */
-/* A draft version of file ID; takes VERSION's contents. Keeps DRAFT's tally (the job version that will
- * be published with it). */
+/* For loading: the next node gets ID, because blobs are named by it. -EINVAL: ID is not above all that
+ * were given. LOCKED. */
+int files_skip_to(struct files *f, uint32_t id);
+/* A draft version of file ID; takes VERSION's contents on success (it is zeroed). Keeps DRAFT's tally
+ * (the job version that will be published with it). Frees the draft version it replaces. -ENOENT: a
+ * directory, or gone; -ENOMEM. */
 int files_set(struct files *f, struct job *draft, uint32_t id, struct file *version);
 int files_remove(struct files *f, struct job *draft, uint32_t id); /* a draft of "gone"; dirs when empty: -ENOTEMPTY */
 
@@ -127,4 +133,5 @@ void files_drop_drafts(struct files *f); /* LOCKED */
  * SOURCE's and VERSION's contents on success; SOURCE NULL: a directory; VERSION NULL: a file that has not
  * begun. Keeps J's tally. -EINVAL: id not above the last one, parent no directory, or name taken; -ENOMEM. */
 int files_restore(struct files *f, struct job *j, const struct node *node, struct source *source, struct file *version);
+/* J: the version whose tally counts the drafts, or NULL. */
 void files_assert_sane(const struct files *f, const struct job *j);

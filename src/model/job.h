@@ -172,10 +172,12 @@ struct job {
 	/* While COMPLETING: with whose rights, and whether the job had been transferred. */
 	struct creds *completer;
 	bool was_transferred;
-	uint64_t changes;          /* counts published versions: poll, events */
-	/* Sums over the published files, kept by files_set(). */
+	uint64_t changes;          /* counts published versions, in queue_publish: poll, events */
+	/* Sums over the files, kept by files_add(), files_set(), files_remove(). TRANSFERRED, FAILED,
+	 * WAITING, COMPLETED count the files in just that state. */
 	struct tally {
-		uint32_t files, transferred, failed, waiting, completed, unverified, unsynced;
+		uint32_t files, transferred, failed, waiting, completed, unverified;
+		uint32_t unsynced;     /* files with bytes that were not synced */
 		uint32_t unknown;      /* files of unknown size */
 		uint64_t bytes, total; /* saved bytes; sum of known sizes */
 	} tally;
