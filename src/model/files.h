@@ -109,18 +109,17 @@ uint64_t files_live_rate(const struct files *f);
  * -ENOMEM. LOCKED. */
 int files_add(struct files *f, struct job *draft, const char *path, struct source *source, uint32_t *ret_id);
 int files_mkdir(struct files *f, const char *path, uint32_t *ret_id); /* LOCKED */
-/* For loading: the next node gets ID, because blobs are named by it. -EINVAL: ID is not above all that
- * were given. LOCKED. */
-int files_skip_to(struct files *f, uint32_t id);
 /* A draft version of file ID; takes VERSION's contents on success (it is zeroed). Keeps DRAFT's tally
  * (the job version that will be published with it). Frees the draft version it replaces. -ENOENT: a
  * directory, or gone; -ENOMEM. */
 int files_set(struct files *f, struct job *draft, uint32_t id, struct file *version);
-int files_remove(struct files *f, struct job *draft, uint32_t id); /* a draft of "gone"; dirs when empty: -ENOTEMPTY */
+/* A draft of "gone"; its name may be added again at once. -ENOTEMPTY: a directory with something in it;
+ * -ENOENT, -EBUSY (the root), -ENOMEM. */
+int files_remove(struct files *f, struct job *draft, uint32_t id);
 
-/* Each id with a draft, for the store: AFTER NODE_ROOT starts; NODE_NONE at the end. Ascending, and
- * directories are among them (new: made by files_add on its way, or files_mkdir; or gone), so a parent
- * comes before its children. */
+/* Each id with a draft, for the store: AFTER NODE_ROOT starts; NODE_NONE at the end. In the order of
+ * their first change; directories are among them (new: made by files_add on its way, or files_mkdir; or
+ * gone), and a new parent comes before its children. One may be both new and gone. */
 uint32_t files_next_draft(const struct files *f, uint32_t after);
 bool files_draft_node(const struct files *f, uint32_t id, struct node *ret); /* as files_node; not yet visible ones too */
 bool files_draft_is_new(const struct files *f, uint32_t id);
