@@ -14,9 +14,10 @@ struct config {
 	/* [queue]: seconds; LIMIT_MAX */
 	uint64_t inactivity_timeout, max_age, history_days;
 	/* [transfer] */
-	uint64_t workers, connections, connections_per_host, connections_per_file, running_jobs;
+	uint64_t workers, connections, connections_per_host, connections_per_file; /* 0: auto */
+	uint64_t running_jobs; /* the key is `jobs` */
 	uint64_t connect_timeout, idle_timeout;
-	char *user_agent;
+	char *user_agent; /* texts are never NULL; "" is: none */
 	bool http2;
 	/* [bandwidth] */
 	uint64_t limit;
@@ -36,7 +37,8 @@ void config_release(struct config *c);
  * file. Every value is checked as it is read; unknown sections and keys are errors. */
 int config_read(struct config *c, const char *path, char **ret_reason);
 int config_set(struct config *c, const char *section_key, const char *value, char **ret_reason); /* "bandwidth.limit" */
-/* As an INI file that can be fed back. */
+/* As an INI file that can be fed back; but users and passwords in URLs are left out, since everybody may
+ * read .xferfs/config. */
 void config_print(const struct config *c, struct buf *out);
 /* Every key in the table's order: for tests and --help. */
 void config_each(void (*fn)(void *arg, const char *section, const char *key, const char *preset, const char *help), void *arg);

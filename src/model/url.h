@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* 0, or -EINVAL: no "scheme://host", blanks or control characters, scheme not in SCHEMES (blank-
- * separated, lower case), longer than URL_LEN_MAX. */
+ * separated, lower case; NULL: any), longer than URL_LEN_MAX. */
 int url_check(const char *url, const char *schemes);
 /* The URL without user and password, for world-readable places. To free(). */
 int url_display(const char *url, char **ret);

@@ -4,6 +4,7 @@ A URL names a file below ROOT; its query says how it is served:
 
   hold=N      at byte N of the file: wait until somebody opens FOLDER/hold for writing
   drop        ... and then cut the connection instead of going on
+  wait        the same before anything is answered
   cut=N       cut the connection after N bytes of this answer
   norange     answer 200 with the whole file to any range
   long=N      promise N bytes more than come
@@ -58,7 +59,13 @@ class Origin(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
+    def hold(self):
+        with open(folder + "/hold"):  # until somebody opens it for writing
+            pass
+
     def serve(self, path, how):
+        if "wait" in how:
+            self.hold()
         if "status" in how:
             return self.page(int(how["status"]), how)
         try:
@@ -105,8 +112,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
             self.sent += n
             if at == hold:
                 self.wfile.flush()
-                with open(folder + "/hold"):  # waits for a writer
-                    pass
+                self.hold()
                 if "drop" in how:
                     return self.cut()
             if at == stop:

@@ -10,7 +10,7 @@ cat >"$M/j/add" <<-LIST
 	$ORIGIN/f2 sub/f2
 	$ORIGIN/f3?hold=500000
 	$ORIGIN/f4?hold=500000
-	$ORIGIN/f5?hold=0
+	$ORIGIN/f5?wait
 LIST
 echo 1 >"$M/j/resume"
 cmp "$W/f1" "$M/j/files/f1"

@@ -1,0 +1,360 @@
+/* How drafts become the truth: save, publish, act.
+ *
+ * Facts (the engine's reports, the mover's orders, time) and commands are committed apart. A command's
+ * draft may be dropped: nothing has happened yet. A fact has happened: when it cannot be saved, its
+ * draft stays, the save is repeated each second, and until it succeeds commands are refused with its
+ * errno: while memory and disk may differ, refuse, do not guess.
+ */
+#include "core/state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- drafts ----------------------------------------------------------------------------------- */
+
+const struct job *run_job(const struct run *run)
+{
+	return run->draft ? run->draft : queue_find(run->core->queue, run->serial);
+}
+
+static void make_dirty(struct run *run)
+{
+	if (run->dirty)
+		return;
+	run->dirty = true;
+	run->next_dirty = run->core->dirty;
+	run->core->dirty = run;
+}
+
+struct job *run_edit(struct run *run)
+{
+	if (!run->draft) {
+		const struct job *published = queue_find(run->core->queue, run->serial);
+
+		if (!published || job_clone(published, &run->draft) < 0)
+			return NULL;
+	}
+	make_dirty(run);
+	run->unsettled = true;
+	return run->draft;
+}
+
+int run_apply(struct run *run, enum job_event event)
+{
+	struct job *draft = run_edit(run);
+	enum job_state before;
+	unsigned fx;
+	int r;
+
+	if (!draft)
+		return -ENOMEM;
+	before = draft->state;
+	r = job_apply(draft, event, run->core->moment.wall_ms / 1000, &fx);
+	if (r < 0)
+		return r;
+	run->fx |= fx;
+	if (fx & FX_SAVE)
+		run->save = true;
+	if (draft->state != before) {
+		run->changed |= CHANGED_STATE;
+		core_log_event(run, "state", "state=%s", job_state_word(draft->state));
+	}
+	return 0;
+}
+
+int run_set_file(struct run *run, uint32_t file, struct file *version)
+{
+	struct job *draft = run_edit(run);
+
+	return draft ? files_set(draft->files, draft, file, version) : -ENOMEM;
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+void core_owe(struct core *c, struct reply *reply, int err, const struct answer *answer, struct run *hold, struct run *of)
+{
+	struct owed *o;
+
+	if (!reply)
+		return;
+	o = calloc(1, sizeof(*o));
+	if (!o) { /* it cannot wait for the save: the command is not answered as done */
+		const struct answer none = {.fd = -1};
+
+		reply->answer(reply, err ? err : -ENOMEM, &none);
+		return;
+	}
+	o->reply = reply;
+	o->err = err;
+	o->answer = answer ? *answer : (struct answer){.fd = -1};
+	o->hold = hold;
+	o->of = of;
+	*c->owed_tail = o;
+	c->owed_tail = &o->next;
+}
+
+static void hold_reply(struct run *run, struct owed *o)
+{
+	struct held *h = calloc(1, sizeof(*h));
+
+	if (!h) {
+		o->reply->answer(o->reply, 0, &o->answer);
+		return;
+	}
+	h->reply = o->reply;
+	h->next = run->held;
+	run->held = h;
+}
+
+/* ERR: of the commit; it replaces the success of every command in it. */
+void core_answer_owed(struct core *c, int err)
+{
+	struct owed *list = c->owed;
+
+	c->owed = NULL;
+	c->owed_tail = &c->owed;
+	while (list) {
+		struct owed *o = list;
+
+		list = o->next;
+		if (!o->err && err) {
+			o->err = err;
+			if (o->of)
+				core_refuse(c, o->of->serial, "the queue could not be saved");
+		}
+		if (!o->err && o->hold)
+			hold_reply(o->hold, o);
+		else
+			o->reply->answer(o->reply, o->err, &o->answer);
+		free(o);
+	}
+}
+
+/* --- save ------------------------------------------------------------------------------------- */
+
+static int save_run(struct core *c, struct run *run)
+{
+	int r;
+
+	if (run->ended) {
+		r = store_drop_job(c->options.store, run->serial);
+		return r < 0 ? r : store_put_result(c->options.store, run->result);
+	}
+	r = store_put_job(c->options.store, run->draft);
+	return r < 0 ? r : store_put_drafts(c->options.store, run->draft);
+}
+
+static int save_all(struct core *c)
+{
+	int r = store_begin(c->options.store);
+
+	if (r < 0)
+		return r;
+	for (struct run *run = c->dirty; run && r >= 0; run = run->next_dirty)
+		if (run->save)
+			r = save_run(c, run);
+	if (r >= 0 && c->next_serial != c->saved_serial)
+		r = store_put_next_serial(c->options.store, c->next_serial);
+	if (r >= 0)
+		r = store_commit(c->options.store);
+	if (r < 0)
+		store_rollback(c->options.store);
+	else
+		c->saved_serial = c->next_serial;
+	return r;
+}
+
+static int save(struct core *c)
+{
+	bool any = c->next_serial != c->saved_serial;
+	bool names = false;
+
+	for (struct run *run = c->dirty; run; run = run->next_dirty) {
+		any |= run->save;
+		names |= run->fresh || (run->changed & CHANGED_NAME);
+	}
+	if (names) {
+		int r;
+
+		core_read_lock(c);
+		r = queue_reserve(c->queue);
+		core_read_unlock(c);
+		if (r < 0)
+			return r;
+	}
+	return any ? save_all(c) : 0;
+}
+
+/* --- publish ---------------------------------------------------------------------------------- */
+
+/* Live progress ends with the version that says how the transfer ended. */
+static void end_live(struct job *draft)
+{
+	struct files *files = draft->files;
+
+	for (uint32_t id = files_next_draft(files, NODE_ROOT); id != NODE_NONE; id = files_next_draft(files, id)) {
+		const struct file *version = file_draft(files, id);
+
+		if (file_live(files, id) && (!version || version->state != FILE_TRANSFERRING))
+			files_set_live(files, id, NULL);
+	}
+}
+
+static void publish_run(struct core *c, struct run *run)
+{
+	if (run->ended) {
+		run->old = queue_remove(c->queue, run->serial);
+		if (run->result)
+			queue_add_result(c->queue, run->result);
+		return;
+	}
+	run->draft->changes++;
+	end_live(run->draft);
+	run->old = queue_publish(c->queue, run->draft);
+}
+
+/* Frees what publishing replaced; the draft is the published version now, unless the job has ended. */
+static void reap(struct run *run)
+{
+	if (run->ended) {
+		struct files *files = run->draft->files;
+
+		job_free(run->old);
+		job_free(run->draft);
+		files_free(files);
+	} else {
+		files_reap(run->draft->files);
+		job_free(run->old);
+	}
+	run->old = NULL;
+	run->draft = NULL;
+}
+
+static void publish_notes(struct core *c)
+{
+	struct events *events = queue_events(c->queue);
+
+	for (struct note *n = c->notes; n; n = n->next)
+		events_add(events, c->moment.wall_ms, n->serial, n->job, n->what, n->details ? n->details : "");
+}
+
+static bool drop_notes(struct core *c)
+{
+	bool any = c->notes;
+
+	while (c->notes) {
+		struct note *n = c->notes;
+
+		c->notes = n->next;
+		free(n->job);
+		free(n->details);
+		free(n);
+	}
+	c->notes_tail = &c->notes;
+	return any;
+}
+
+static void publish(struct core *c)
+{
+	core_read_lock(c);
+	for (struct run *run = c->dirty; run; run = run->next_dirty)
+		if (run->draft)
+			publish_run(c, run);
+	publish_notes(c);
+	*queue_service(c->queue) = c->service;
+	core_read_unlock(c);
+}
+
+/* --- act -------------------------------------------------------------------------------------- */
+
+static void act(struct core *c)
+{
+	struct run *list = c->dirty;
+
+	c->dirty = NULL;
+	for (struct run *run = list; run; run = run->next_dirty)
+		if (run->draft)
+			reap(run);
+	while (list) {
+		struct run *run = list;
+		unsigned fx = run->fx, changed = run->changed;
+		const struct job *job = queue_find(c->queue, run->serial);
+		cleanup_free char *name = take_ptr(run->old_name);
+
+		list = run->next_dirty;
+		run->dirty = run->save = run->fresh = false;
+		run->fx = run->changed = 0;
+		run_act(run, fx);
+		if (c->hooks.changed)
+			c->hooks.changed(c->hooks.arg, run->serial, name ? name : job ? job->name : "", changed | CHANGED_EVENT);
+		waiters_wake(run);
+	}
+}
+
+static void drop_run(struct core *c, struct run *run)
+{
+	if (run->draft) {
+		struct files *files = run->draft->files;
+
+		if (run->fresh) {
+			files_free(files);
+		} else {
+			core_read_lock(c);
+			files_drop_drafts(files);
+			core_read_unlock(c);
+		}
+		job_free(run->draft);
+	}
+	if (run->ended)
+		result_free(run->result);
+	run->draft = NULL;
+	run->result = NULL;
+	run->dirty = run->save = run->fresh = run->ended = run->unsettled = false;
+	run->fx = run->changed = 0;
+	run->nready = 0;
+	free(take_ptr(run->old_name));
+}
+
+static void drop(struct core *c)
+{
+	while (c->dirty) {
+		struct run *run = c->dirty;
+
+		c->dirty = run->next_dirty;
+		drop_run(c, run);
+	}
+	drop_notes(c);
+}
+
+int core_commit(struct core *c, bool commands)
+{
+	int r;
+
+	if (!c->dirty && !c->notes)
+		return 0;
+	r = save(c);
+	if (r < 0 && commands) {
+		log_error("cannot save the queue: %s; the command was refused", strerror(-r));
+		drop(c);
+		return r;
+	}
+	if (r < 0) {
+		if (c->save_owed != r)
+			log_error("cannot save the queue: %s; trying again each second", strerror(-r));
+		c->save_owed = r;
+		timer_set_service(c, c->moment.now + NSEC_PER_SEC);
+		return r;
+	}
+	if (c->save_owed)
+		log_info("the queue can be saved again");
+	c->save_owed = 0;
+	publish(c);
+	if (drop_notes(c))
+		waiters_wake_service(c);
+	act(c);
+	return 0;
+}
