@@ -126,6 +126,8 @@ struct prop_rule {
 	const char *const *words; /* for words: NULL-terminated, index is the value */
 	uint64_t min, max;        /* for numbers; for strings max is the length */
 	const char *preset;       /* the default as text */
+	bool text;                /* the field is a char *, NULL when it is the default */
+	const char *expects;      /* a sentence: what values there are */
 };
 extern const struct prop_rule prop_rules[];
 extern const size_t prop_count;
