@@ -1,4 +1,7 @@
 /* The grammar of `add` (INTERFACE.md §5): URL [NAME] [KEY=VALUE]... per line.
+ *
+ * The second field is a NAME when it is quoted or does not look like KEY=VALUE (small letters and
+ * digits, then '='), so that a mistyped key is an error and not a name.
  * Pure: text in, a list of struct source out; nothing about jobs.
  */
 #pragma once

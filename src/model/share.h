@@ -9,7 +9,9 @@ struct share {
 	int64_t stamp;   /* when tokens was true */
 };
 
-/* Burst: a quarter second of the rate, at least one buffer (64 KiB), so 2 s are exact within 5 %. */
+/* The bucket holds at most a twelfth of a second of the rate, so 2 s are exact within 5 % however long
+ * nothing was taken before; share_init begins with an empty one. A buffer larger than what is allowed
+ * may pass whole once share_allows gives more than 0: the debt is waited for afterwards. */
 void share_init(struct share *s, uint64_t rate, int64_t now);
 void share_set_rate(struct share *s, uint64_t rate, int64_t now); /* in force at once; debts are cut to the new rate's burst */
 /* Bytes that may pass now, 0 if none; then the moment when some may is in *ret_when (INT64_MAX: rate 0). */

@@ -9,6 +9,7 @@
 #include "model/chars.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
 
 struct entry {
 	unsigned levels; /* bit per enum job_priority */
+	bool rest;       /* `else` */
 	uint64_t limit;
 	uint8_t minutes[WEEK_MINUTES / 8]; /* bit per minute of the week */
 };
@@ -171,15 +173,16 @@ static const char *parse_entry(char *text, struct entry *ret)
 	}
 	if (!word)
 		return "days or else are missing";
-	if (strcmp(word, "else") != 0 && parse_days(word, &days))
+	e.rest = strcmp(word, "else") == 0;
+	if (!e.rest && parse_days(word, &days))
 		return "the days must be like Mon-Fri or Sat,Sun, or the word else";
-	if (strcmp(word, "else") != 0 && strchr(text, ':')) {
-		word = next_word(&text);
-		if (!word || parse_window(word, &start, &length))
+	word = next_word(&text);
+	if (word && !e.rest && strpbrk(word, ":-")) {
+		if (parse_window(word, &start, &length))
 			return "the window must be like 08:00-17:00";
+		word = next_word(&text);
 	}
 	mark(&e, days, start, length);
-	word = next_word(&text);
 	if (!word || parse_size(word, &e.limit))
 		return "the limit must be bytes per second like 500K or 2M, or max";
 	if (next_word(&text))
@@ -241,6 +244,7 @@ static int refuse(const char *entry, const char *sentence, char **ret_reason)
 /* Cuts TEXT up. *ret_n entries of at most ENTRIES_MAX. */
 static int parse_entries(const char *text, struct entry *entries, size_t *ret_n, char **ret_reason)
 {
+	unsigned closed = 0; /* levels that an `else` has dealt with */
 	size_t n = 0;
 
 	while (*text) {
@@ -259,6 +263,10 @@ static int parse_entries(const char *text, struct entry *entries, size_t *ret_n,
 		sentence = parse_entry(entry, &entries[n]);
 		if (sentence)
 			return refuse(shown, sentence, ret_reason);
+		if (!(entries[n].levels & ~closed))
+			return refuse(shown, "an entry after else never counts", ret_reason);
+		if (entries[n].rest)
+			closed |= entries[n].levels;
 		n++;
 	}
 	*ret_n = n;
@@ -302,9 +310,12 @@ uint64_t timetable_limit(const struct timetable *t, enum job_priority priority, 
 	minute %= WEEK_MINUTES;
 	while (s->v[i].minute > minute)
 		i--;
-	/* The last step lasts into the next week, until the second one if Monday begins alike. */
-	if (i + 1 < s->n)
+	if (s->n == 1)
+		*ret_minutes = WEEK_MINUTES;
+	else if (i + 1 < s->n)
 		*ret_minutes = s->v[i + 1].minute - minute;
+	else if (s->v[i].limit == s->v[0].limit) /* goes on into the next week */
+		*ret_minutes = WEEK_MINUTES - minute + s->v[1].minute;
 	else
 		*ret_minutes = WEEK_MINUTES - minute;
 	return s->v[i].limit;

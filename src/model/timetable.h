@@ -1,6 +1,17 @@
-/* [bandwidth] schedule: `Mon-Fri 08:00-17:00 1M; Sat,Sun 0; high Mon-Fri 08:00-17:00 2M; else max`
- * (BITS's work schedule). Entries are tried in order, the first that matches counts; a priority word
- * before the days restricts an entry to that level. Local time. Pure: the caller gives local time.
+/* [bandwidth] schedule (BITS's work schedule), for example
+ *
+ *	Mon-Fri 08:00-17:00 1M; Sat,Sun 0; high Mon-Fri 08:00-17:00 2M; else max
+ *
+ *	timetable = [entry *(";" entry)] [";"]
+ *	entry     = [level] (days [window] / "else") limit          separated by blanks
+ *	level     = "foreground" / "high" / "normal" / "low"        without: all levels
+ *	days      = range *("," range);  range = day ["-" day]      Mon Tue ... Sun; Sat-Mon wraps
+ *	window    = HH:MM-HH:MM                                     without: the whole day
+ *	limit     = bytes per second (500K, 2M), 0 or "max"
+ *
+ * Entries are tried in order, the first that matches counts, none is no limit; nothing may follow an
+ * `else` that it would hide. A window that ends before it begins goes past midnight into the day
+ * after: "Fri 22:00-06:00" ends on Saturday. Local time. Pure: the caller gives local time.
  */
 #pragma once
 
