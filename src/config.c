@@ -1,8 +1,5 @@
 /* Everything about a key stands in its row: where its value lives, what it may be, what it is when
- * nothing is said. Reading, -o, printing and the example file (tests) walk the rows.
- *
- * inih calls back without a line number and goes on after an error, so the reader that feeds it counts
- * the lines, and only the first error is kept.
+ * nothing is said. Reading (config_file.c), -o, printing and the example file (tests) walk the rows.
  */
 #include "config.h"
 
@@ -15,13 +12,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <ini.h>
-
-#define LINE_LEN_MAX 65536 /* of a line in a file; a timetable may be long */
 
 enum value_type { VALUE_COUNT, VALUE_SECONDS, VALUE_SIZE, VALUE_BOOL, VALUE_TEXT, VALUE_URL };
 
@@ -300,18 +294,19 @@ static bool is_section(const char *section, size_t len)
 	return false;
 }
 
-static int set_pair(struct config *c, const char *section, size_t section_len, const char *name,
-	const char *value, char **ret_reason)
+int config_set(struct config *c, const char *section_key, const char *value, char **ret_reason)
 {
-	const struct key *k = find_key(section, section_len, name);
+	const char *dot = strchr(section_key, '.');
+	int len = dot ? (int)(dot - section_key) : 0;
+	const struct key *k = dot ? find_key(section_key, (size_t)len, dot + 1) : NULL;
 	cleanup_free char *why = NULL;
 	int r;
 
 	if (!k) {
-		*ret_reason = !section_len ? sentence("%s stands before any [section]", name) :
-			is_section(section, section_len) ?
-			sentence("there is no key %s in [%.*s]", name, (int)section_len, section) :
-			sentence("there is no section [%.*s]", (int)section_len, section);
+		*ret_reason = !dot ? sentence("%s is not SECTION.KEY", section_key) :
+			is_section(section_key, (size_t)len) ?
+			sentence("there is no key %s in [%.*s]", dot + 1, len, section_key) :
+			sentence("there is no section [%.*s]", len, section_key);
 		return -EINVAL;
 	}
 	r = set_value(c, k, value, &why);
@@ -320,132 +315,7 @@ static int set_pair(struct config *c, const char *section, size_t section_len, c
 	return r;
 }
 
-int config_set(struct config *c, const char *section_key, const char *value, char **ret_reason)
-{
-	const char *dot = strchr(section_key, '.');
-
-	if (!dot) {
-		*ret_reason = sentence("%s is not SECTION.KEY", section_key);
-		return -EINVAL;
-	}
-	return set_pair(c, section_key, (size_t)(dot - section_key), dot + 1, value, ret_reason);
-}
-
-/* --- reading ------------------------------------------------------------------------------------- */
-
-struct reading {
-	struct config *config;
-	FILE *file;
-	const char *path;
-	int line;
-	int err;      /* the first error, of ... */
-	int err_line;
-	char *reason;
-};
-
-static void reading_fail(struct reading *r, int err, const char *reason)
-{
-	if (r->err)
-		return;
-	r->err = err;
-	r->err_line = r->line;
-	r->reason = sentence("%s:%d: %s", r->path, r->line, reason ? reason : strerror(-err));
-}
-
-#ifdef HAVE_INI_MAX_LINE
-static void check_line(struct reading *r, const char *text)
-{
-}
-#else
-/* This inih takes a ';' after a blank for a comment, and cannot be told not to. */
-static void check_line(struct reading *r, const char *text)
-{
-	text += strspn(text, " \t");
-	if (*text != ';' && *text != '#' && (strstr(text, " ;") || strstr(text, "\t;")))
-		reading_fail(r, -EINVAL, "a ';' after a blank would begin a comment: write it without the blank");
-}
-#endif
-
-/* One line for inih: it would go on with the rest of a longer one as if that were the next. */
-static char *read_line(char *text, int size, void *stream)
-{
-	struct reading *r = stream;
-	size_t len;
-
-	if (!fgets(text, size, r->file))
-		return NULL;
-	r->line++;
-	len = strlen(text);
-	if (len && text[len - 1] != '\n' && !feof(r->file)) {
-		int c;
-
-		reading_fail(r, -E2BIG, "this line is too long");
-		while ((c = getc(r->file)) != EOF && c != '\n')
-			;
-	}
-	check_line(r, text);
-	return text;
-}
-
-static int take_pair(void *user, const char *section, const char *name, const char *value)
-{
-	struct reading *r = user;
-	cleanup_free char *reason = NULL;
-	int err;
-
-	if (r->err)
-		return 0;
-	err = set_pair(r->config, section, strlen(section), name, value ? value : "", &reason);
-	if (err)
-		reading_fail(r, err, reason);
-	return !err;
-}
-
-static int parse_file(struct reading *r)
-{
-	int bad_line;
-
-#ifdef HAVE_INI_MAX_LINE
-	ini_max_line = LINE_LEN_MAX;
-	ini_allow_inline_comments = false;
-	/* A continued line would silently replace the value of the line above. */
-	ini_allow_multiline = false;
-#endif
-	bad_line = ini_parse_stream(read_line, r, take_pair, r);
-	if (bad_line < 0)
-		return -ENOMEM;
-	/* A line that inih itself could not read, above the first that we refused. */
-	if (bad_line > 0 && (!r->err || bad_line < r->err_line)) {
-		free(r->reason);
-		r->err = -EINVAL;
-		r->reason = sentence("%s:%d: neither [section] nor key = value nor # comment", r->path, bad_line);
-	}
-	if (!r->err && ferror(r->file)) {
-		r->err = -EIO;
-		r->reason = sentence("%s: cannot be read", r->path);
-	}
-	return r->err;
-}
-
-int config_read(struct config *c, const char *path, char **ret_reason)
-{
-	struct reading r = { .config = c, .path = path };
-	int err;
-
-	r.file = fopen(path, "re");
-	if (!r.file) {
-		err = -errno;
-		*ret_reason = sentence("%s: %s", path, strerror(-err));
-		return err;
-	}
-	err = parse_file(&r);
-	fclose(r.file);
-	if (err)
-		*ret_reason = r.reason;
-	return err;
-}
-
-/* --- the rest ------------------------------------------------------------------------------------ */
+/* --- the whole ----------------------------------------------------------------------------------- */
 
 int config_init(struct config *c)
 {
