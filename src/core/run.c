@@ -164,6 +164,8 @@ void run_act(struct run *run, unsigned fx)
 	if (fx & FX_PLACE)
 		run->place = PLACE_WANTED;
 	order_place(run);
+	if (run->place == PLACE_NONE && run->held)
+		run_answer_held(run, run->place_err); /* complete could not place everything */
 	order_sync(run, false);
 	run->unsettled = run->unsettled || job_state_active(job->state);
 }

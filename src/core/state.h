@@ -48,6 +48,7 @@ enum place {
 	PLACE_NONE,
 	PLACE_WANTED,    /* when transfers, syncs and checksums of the job have ended */
 	PLACE_PREPARING, /* the order is with the mover */
+	PLACE_PREPARED,  /* its inodes are being saved */
 	PLACE_PLACING,
 };
 
@@ -233,7 +234,7 @@ void order_sync(struct run *run, bool now);    /* sends a SYNC if one is due */
 int64_t order_sync_deadline(const struct run *run);
 void order_unsynced(struct run *run, uint32_t file); /* a transferred file is to be synced */
 void order_verify(struct run *run, uint32_t file, struct digest *digest); /* takes */
-void order_place(struct run *run);             /* PREPARE, when the job is quiet */
+void order_place(struct run *run);             /* sends PREPARE when the job is quiet, PLACE when that is saved */
 void order_drop_blob(struct run *run, uint32_t file, uint32_t generation);
 void order_drop(struct run *run);
 

@@ -23,13 +23,17 @@
 struct store;
 
 /* Opens or makes the database. A damaged one is renamed to queue.db.damaged-MOMENT with a log line and
- * a new one is made (*ret_fresh_start true): blobs stay. PATH ":memory:" for tests. -EPROTO: made by a
+ * a new one is made (*ret_set_aside true): blobs stay. PATH ":memory:" for tests. -EPROTO: made by a
  * newer xferfs. */
 int store_open(const char *path, struct store **ret, bool *ret_set_aside);
 void store_close(struct store *s);
+/* Whether a damaged database was set aside, by store_open or by store_load: its blobs have no rows, and
+ * are not to be swept. */
+bool store_is_fresh(const struct store *s);
 
 /* Everything into an empty queue (jobs with files, results newer than KEEP_RESULTS_SINCE), and the next
- * serial (above all ever used). Jobs come as they were saved; the caller applies EV_RESTART. */
+ * serial (above all ever used). Jobs come as they were saved; the caller applies EV_RESTART. Damage
+ * that shows only while reading: the database is set aside, and the queue stays empty. */
 int store_load(struct store *s, int64_t keep_results_since, struct queue *q, uint64_t *ret_next_serial);
 
 int store_begin(struct store *s);

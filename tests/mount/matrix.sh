@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 origin_start
 noise f 300000
-start -o transfer.running_jobs=2
+start -o transfer.jobs=2
 "$python" - "$M" "$ORIGIN" "$D" "$T" <<'PY'
 import errno, itertools, os, sys
 

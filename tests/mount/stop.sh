@@ -3,21 +3,18 @@
 need_root
 origin_start
 noise f 500000
-start
-mkdir "$M/j"
-echo "$ORIGIN/f?hold=300000" >"$M/j/add"
-stop
 
 for how in TERM INT umount lazy; do
 	start
-	echo 1 >"$M/j/resume"
-	head -c 200000 "$M/j/files/f" >"$T/ignored"
+	job "$how" "$ORIGIN/f?hold=300000"
+	J=$M/$how
+	head -c 300000 "$J/files/f" >"$T/ignored"
 	readers=''
 	for f in wait follow log ../.xferfs/log files/f; do
-		cat "$M/j/$f" >"$T/ignored" 2>&1 &
+		cat "$J/$f" >"$T/ignored" 2>&1 &
 		readers="$readers $!"
 	done
-	"$python" - "$M/j/state" <<-'PY' &
+	"$python" - "$J/state" <<-'PY' &
 	import os, select, sys
 	fd = os.open(sys.argv[1], os.O_RDONLY)
 	os.read(fd, 100)
@@ -47,14 +44,13 @@ for how in TERM INT umount lazy; do
 	ended
 	for pid in $readers; do wait "$pid" || :; done
 	mountpoint -q "$M" && fail "still mounted after $how"
-	release &
-	wait $!
+	release
 done
+
+# nothing was forgotten
 start
-echo 1 >"$M/j/suspend"
-is "$(cat "$M/j/state")" suspended "the job after all that"
-echo "$ORIGIN/f whole" >"$M/j/add"
-rm "$M/j/files/f"
-echo 1 >"$M/j/resume"
-is "$(cat "$M/j/wait")" transferred "the job"
+for how in TERM INT umount lazy; do
+	is "$(cat "$M/$how/wait")" transferred "the job of $how"
+	cmp "$W/f" "$M/$how/files/f"
+done
 stop

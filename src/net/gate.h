@@ -1,0 +1,69 @@
+/* Who may have a connection: the queue of transfers that wait, and the limits per host and in all.
+ * Shared by the core thread and the workers; one short lock.
+ *
+ * A transfer waits at its host, by priority, then by age. gate_take gives the best one whose host has
+ * room. A worker that has lost a connection asks for the next itself; a new transfer for which there
+ * is room wakes the worker that has least to do.
+ *
+ * Orders to a running transfer (cease, want, prioritise) are marks on the transfer, so giving them
+ * needs no memory and cannot fail.
+ */
+#pragma once
+
+#include "net/engine.h"
+
+#include <sys/queue.h>
+
+struct gate;
+struct transfer;
+struct worker;
+
+enum { ORDER_CEASE = 1 << 0, ORDER_WANT = 1 << 1, ORDER_PRIORITY = 1 << 2 };
+
+/* The part of a transfer that belongs to the gate; every field: its lock. */
+struct ticket {
+	TAILQ_ENTRY(ticket) link;       /* host->waiting, or worker's orders */
+	TAILQ_ENTRY(ticket) all;        /* a bucket of gate->by_id */
+	struct transfer *transfer;
+	struct host *host;
+	uint64_t id, serial, seq;
+	enum job_priority priority;
+	struct worker *worker;          /* NULL: waits */
+	unsigned orders;                /* ORDER_*; in worker's orders when not 0 */
+	uint64_t want;
+};
+TAILQ_HEAD(tickets, ticket);
+
+struct gate_member {                    /* the part of a worker that belongs to the gate */
+	struct tickets orders;          /* lock */
+	unsigned running, invited;      /* lock: transfers it has; new ones it was woken for */
+};
+
+int gate_new(unsigned connections, unsigned per_host, struct gate **ret);
+void gate_free(struct gate *g);
+
+/* Enters a new transfer (id, serial, priority, transfer are set) for ORIGIN. *ret_wake: the worker of
+ * WORKERS to wake, or NULL. -ENOMEM. */
+int gate_enter(struct gate *g, struct ticket *t, const char *origin, struct worker *const *workers, size_t nworkers,
+	struct worker **ret_wake);
+/* The next transfer for worker W, with one connection of its host; NULL: none now. With INVITED only
+ * as many as W was woken for. */
+struct transfer *gate_take(struct gate *g, struct worker *w, bool invited);
+/* One more connection for a running transfer; refused while another transfer could use it. */
+bool gate_more(struct gate *g, struct ticket *t);
+void gate_less(struct gate *g, struct ticket *t);
+/* Whether a transfer waits for a connection that T could give up. */
+bool gate_wanted(struct gate *g, struct ticket *t);
+/* The transfer ends: forgets it, with its last connection. */
+void gate_leave(struct gate *g, struct ticket *t);
+/* Any waiting transfer, taken out, when the engine stops; NULL: none. */
+struct transfer *gate_drain(struct gate *g);
+
+/* Gives an order. The transfer itself, taken out, when it had not begun and ORDER is CEASE; *ret_wake:
+ * its worker otherwise; both NULL: no such transfer. */
+struct transfer *gate_order(struct gate *g, uint64_t id, unsigned order, uint64_t value, struct worker **ret_wake);
+/* To all transfers of a job. Calls WAKE, under the lock, for the worker of each running one. */
+void gate_prioritise(struct gate *g, uint64_t serial, enum job_priority priority, void (*wake)(struct worker *w));
+/* The next transfer of W with orders, which are given and cleared; NULL: none. */
+struct transfer *gate_orders(struct gate *g, struct worker *w, unsigned *ret_orders, uint64_t *ret_want,
+	enum job_priority *ret_priority);
