@@ -41,6 +41,17 @@ static int refuse_state(struct run *run, int err, const char *what)
 	return refuse(run, err, text);
 }
 
+/* Whether the state allows EVENT. Asked before anything is changed: a draft is never half changed. */
+static int may(struct run *run, enum job_event event, const char *what)
+{
+	struct rule rule;
+	int r = job_rule(run_job(run)->state, event, &rule);
+
+	if (r < 0)
+		return refuse_state(run, r, what);
+	return run_edit(run) ? 0 : -ENOMEM;
+}
+
 /* --- mkdir ------------------------------------------------------------------------------------ */
 
 static bool name_taken(const struct core *c, const char *name)
@@ -101,14 +112,22 @@ static int make_job(struct core *c, const struct message *m, struct answer *answ
 
 /* --- the verbs -------------------------------------------------------------------------------- */
 
+/* With CREDS the files are placed. */
 static int complete(struct run *run, const struct creds *creds)
 {
-	struct job *draft = run->draft;
+	struct creds *completer = creds_copy(creds);
+	bool was_transferred = run->draft->state == JOB_TRANSFERRED;
+	int r = completer ? run_apply(run, EV_COMPLETE) : -ENOMEM;
 
-	creds_free(draft->completer);
-	draft->completer = creds_copy(creds);
+	if (r < 0) {
+		creds_free(completer);
+		return r;
+	}
+	creds_free(run->draft->completer);
+	run->draft->completer = completer;
+	run->draft->was_transferred = was_transferred;
 	run->ended_by = creds->uid;
-	return draft->completer ? 0 : -ENOMEM;
+	return 0;
 }
 
 static void resumed(struct run *run, enum job_state before)
@@ -124,7 +143,15 @@ static void resumed(struct run *run, enum job_state before)
 		draft->active_seconds = 0;
 }
 
-static int verb(struct run *run, const struct command *command, const struct creds *creds)
+static void cancelled(struct run *run, const struct creds *creds)
+{
+	if (run->draft->state != JOB_CANCELLED)
+		return;
+	run->ended_by = creds->uid;
+	run_end(run, run->draft->tally.completed > 0, "command");
+}
+
+static int verb(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct job *job = run_job(run);
 	enum job_state before = job->state;
@@ -135,30 +162,23 @@ static int verb(struct run *run, const struct command *command, const struct cre
 		return refuse(run, -EBUSY, "complete: all: not every file is here");
 	if (event == EV_RESUME && !job->tally.files)
 		event = EV_RESUME_EMPTY;
-	if (!run_edit(run))
-		return -ENOMEM;
-	run->draft->was_transferred = event == EV_COMPLETE ? before == JOB_TRANSFERRED : run->draft->was_transferred;
-	r = run_apply(run, event);
+	r = may(run, event, job_event_word(command->verb));
 	if (r < 0)
-		return refuse_state(run, r, job_event_word(command->verb));
-	if (event == EV_COMPLETE)
-		r = complete(run, creds);
-	else if (event == EV_RESUME)
-		resumed(run, before);
-	if (event == EV_CANCEL && run->draft->state == JOB_CANCELLED) {
-		run->ended_by = creds->uid;
-		run_end(run, run->draft->tally.completed > 0, "command");
-	}
+		return r;
 	log_info("job %s (%llu): %s by uid %u", job->name, (unsigned long long)run->serial,
 		job_event_word(command->verb), creds->uid);
+	if (event == EV_COMPLETE)
+		return complete(run, creds);
+	r = run_apply(run, event);
+	if (r >= 0 && event == EV_RESUME)
+		resumed(run, before);
+	if (r >= 0 && event == EV_CANCEL)
+		cancelled(run, creds);
 	return r;
 }
 
 int command_complete_as_owner(struct run *run)
 {
-	run->draft->was_transferred = true;
-	if (run_apply(run, EV_COMPLETE) < 0)
-		return -EBUSY;
 	log_info("job %s (%llu): complete by on_transferred", run->draft->name, (unsigned long long)run->serial);
 	return complete(run, run->draft->owner);
 }
@@ -191,7 +211,6 @@ static void take_back(struct run *run, const uint32_t *ids, size_t n)
 		       files_remove(files, run->draft, id) >= 0)
 			id = node.parent;
 	}
-	run->nready -= run->nready < n ? run->nready : n;
 }
 
 static int add_all(struct run *run, struct additions *a)
@@ -215,7 +234,7 @@ static int add_all(struct run *run, struct additions *a)
 	return 0;
 }
 
-static int add(struct run *run, struct command *command, const struct creds *creds)
+static int add_files(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct core *c = run->core;
 	struct additions *a = &command->additions;
@@ -225,54 +244,52 @@ static int add(struct run *run, struct command *command, const struct creds *cre
 		return 0;
 	if (!privileged(c, creds) && run_job(run)->tally.files + a->n > c->options.config->files_per_job)
 		return refuse(run, -EDQUOT, "add: more files than [limits] files_per_job allows");
-	if (!run_edit(run))
-		return -ENOMEM;
-	r = add_all(run, a);
+	r = may(run, EV_ADD, "add");
+	if (r >= 0)
+		r = add_all(run, a);
 	if (r < 0)
 		return r;
-	r = run_apply(run, EV_ADD);
-	if (r < 0) {
-		return refuse_state(run, r, "add");
-	}
+	run_apply(run, EV_ADD);
 	run->draft->transferred_at = 0;
 	core_log_event(run, "added", "files=%zu", a->n);
 	return 0;
 }
 
-static int make_dir(struct run *run, struct command *command)
+static int make_dir(struct run *run, struct command *command, const struct creds *creds)
 {
 	uint32_t id;
-	int r = run_apply(run, EV_CHANGE);
+	int r = may(run, EV_CHANGE, "mkdir");
 
 	if (r < 0)
-		return refuse_state(run, r, "mkdir");
+		return r;
 	core_read_lock(run->core);
 	r = files_mkdir(run->draft->files, command->text, &id);
 	core_read_unlock(run->core);
-	return r;
+	return r < 0 ? r : run_apply(run, EV_CHANGE);
 }
 
-static int remove_node(struct run *run, const struct command *command)
+static int remove_node(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct file *f;
-	int r = run_apply(run, EV_CHANGE);
+	int r = may(run, EV_CHANGE, "rm");
 
 	if (r < 0)
-		return refuse_state(run, r, "rm");
+		return r;
 	f = file_draft(run->draft->files, command->node);
-	if (f)
-		run_gone(run, command->node, f->generation);
+	if (f && run_gone(run, command->node, f->generation) < 0)
+		return -ENOMEM;
 	core_read_lock(run->core);
 	r = files_remove(run->draft->files, run->draft, command->node);
 	core_read_unlock(run->core);
-	if (r >= 0)
-		core_log_event(run, "removed", "id=%u", command->node);
-	return r;
+	if (r < 0)
+		return r;
+	core_log_event(run, "removed", "id=%u", command->node);
+	return run_apply(run, EV_CHANGE);
 }
 
 /* --- properties ------------------------------------------------------------------------------- */
 
-static int set(struct run *run, const struct command *command, const struct creds *creds)
+static int set_prop(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct prop_rule *prop = command->prop;
 	const char *reason = NULL;
@@ -281,9 +298,9 @@ static int set(struct run *run, const struct command *command, const struct cred
 
 	if (!(prop->mode & 022) && !owns(run->core, run_job(run), creds))
 		return refuse(run, -EPERM, "only the owner of the job may set this");
-	r = run_apply(run, EV_CHANGE);
+	r = may(run, EV_CHANGE, prop->name);
 	if (r < 0)
-		return refuse_state(run, r, prop->name);
+		return r;
 	r = prop->set(prop, &run->draft->props, command->text, &reason);
 	if (r < 0) {
 		if (asprintf(&text, "%s: %s", prop->name, reason ? reason : strerror(-r)) < 0)
@@ -292,7 +309,7 @@ static int set(struct run *run, const struct command *command, const struct cred
 	}
 	fetch_options_unref(take_ptr(run->options)); /* made anew for the next transfer */
 	core_log_event(run, "set", "name=%s", prop->name);
-	return 0;
+	return run_apply(run, EV_CHANGE);
 }
 
 static int rename_job(struct run *run, struct command *command, const struct creds *creds)
@@ -305,9 +322,10 @@ static int rename_job(struct run *run, struct command *command, const struct cre
 		return 0;
 	if (name_taken(run->core, command->text))
 		return -EEXIST;
-	r = run_apply(run, EV_CHANGE);
+	r = may(run, EV_CHANGE, "rename");
 	if (r < 0)
-		return refuse_state(run, r, "rename");
+		return r;
+	run_apply(run, EV_CHANGE);
 	core_log_event(run, "renamed", "to=%s", command->text);
 	free(run->old_name);
 	run->old_name = run->draft->name;
@@ -316,15 +334,16 @@ static int rename_job(struct run *run, struct command *command, const struct cre
 	return 0;
 }
 
-static int set_mode(struct run *run, const struct command *command, const struct creds *creds)
+static int set_mode(struct run *run, struct command *command, const struct creds *creds)
 {
 	int r;
 
 	if (!owns(run->core, run_job(run), creds))
 		return -EPERM;
-	r = run_apply(run, EV_CHANGE);
+	r = may(run, EV_CHANGE, "chmod");
 	if (r < 0)
 		return r;
+	run_apply(run, EV_CHANGE);
 	run->draft->mode = command->mode & 0777;
 	core_log_event(run, "set", "mode=%03o", run->draft->mode);
 	return 0;
@@ -356,7 +375,7 @@ static int take_ownership(struct run *run, uid_t uid)
 	return job_take_ownership(run->draft, owner);
 }
 
-static int set_owner(struct run *run, const struct command *command, const struct creds *creds)
+static int set_owner(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct job *job = run_job(run);
 	bool chown = command->uid != (uid_t)-1 && command->uid != job->uid;
@@ -369,42 +388,73 @@ static int set_owner(struct run *run, const struct command *command, const struc
 		return -EPERM;
 	if (!chown && !chgrp)
 		return 0;
-	r = run_apply(run, EV_CHANGE);
+	r = may(run, EV_CHANGE, "chown");
 	if (r >= 0 && chown)
 		r = take_ownership(run, command->uid);
-	if (r >= 0 && chgrp)
+	if (r < 0)
+		return r;
+	if (chgrp)
 		run->draft->gid = command->gid;
-	return r;
+	return run_apply(run, EV_CHANGE);
 }
 
 /* --- dispatch --------------------------------------------------------------------------------- */
 
-static int do_verb(struct run *run, struct command *command, const struct creds *creds)
+/* Each checks first and changes then: on failure the draft is as it was. */
+static int (*const handlers[CMD_MAX])(struct run *run, struct command *command, const struct creds *creds) = {
+	[CMD_VERB] = verb,
+	[CMD_ADD] = add_files,
+	[CMD_SET] = set_prop,
+	[CMD_REMOVE] = remove_node,
+	[CMD_MAKE_DIR] = make_dir,
+	[CMD_RENAME] = rename_job,
+	[CMD_MODE] = set_mode,
+	[CMD_OWNER] = set_owner,
+};
+
+static int set_network(struct core *c, const struct message *m)
 {
-	return verb(run, command, creds);
+	if (!privileged(c, m->creds))
+		return -EPERM;
+	c->service.network = m->command.network;
+	c->network_changed = true;
+	log_info("network: %s, by uid %u", network_words[c->service.network], m->creds->uid);
+	return 0;
 }
 
-static int do_make_dir(struct run *run, struct command *command, const struct creds *creds)
+static int command_job(struct core *c, struct message *m, struct run **ret_hold)
 {
-	return make_dir(run, command);
+	const struct job *job = queue_find(c->queue, m->serial);
+	struct run *run = job ? run_get(c, m->serial) : NULL;
+	int r;
+
+	if (!job || (run && run->ended))
+		return -ENODEV;
+	if (!run)
+		return -ENOMEM;
+	if (!(job_access(job, m->creds, c->options.daemon_uid) & 2))
+		return -EACCES;
+	r = handlers[m->command.kind](run, &m->command, m->creds);
+	if (r < 0)
+		return r;
+	if (run->draft)
+		run->draft->last_alive = c->moment.wall_ms / 1000;
+	if (m->command.kind == CMD_VERB && (m->command.verb == EV_COMPLETE || m->command.verb == EV_CANCEL))
+		*ret_hold = run;
+	return 0;
 }
 
-static int do_remove(struct run *run, struct command *command, const struct creds *creds)
+void command_decide(struct core *c, struct message *m)
 {
-	return remove_node(run, command);
-}
+	struct answer answer = {.fd = -1};
+	struct run *hold = NULL;
+	int r;
 
-static int do_set(struct run *run, struct command *command, const struct creds *creds)
-{
-	return set(run, command, creds);
-}
-
-static int do_mode(struct run *run, struct command *command, const struct creds *creds)
-{
-	return set_mode(run, command, creds);
-}
-
-static int do_owner(struct run *run, struct command *command, const struct creds *creds)
-{
-	return set_owner(run, command, creds);
+	if (m->mail.kind == MSG_MKDIR)
+		r = make_job(c, m, &answer);
+	else if (m->command.kind == CMD_NETWORK)
+		r = set_network(c, m);
+	else
+		r = command_job(c, m, &hold);
+	core_owe(c, m->reply, r, &answer, hold, run_find(c, m->serial));
 }

@@ -136,13 +136,20 @@ void core_answer_owed(struct core *c, int err)
 
 /* --- save ------------------------------------------------------------------------------------- */
 
+static int64_t oldest_result(const struct core *c)
+{
+	return c->moment.wall_ms / 1000 - (int64_t)c->options.config->history_days * 86400;
+}
+
 static int save_run(struct core *c, struct run *run)
 {
 	int r;
 
 	if (run->ended) {
 		r = store_drop_job(c->options.store, run->serial);
-		return r < 0 ? r : store_put_result(c->options.store, run->result);
+		if (r >= 0 && run->result)
+			r = store_put_result(c->options.store, run->result);
+		return r < 0 ? r : store_prune_results(c->options.store, oldest_result(c));
 	}
 	r = store_put_job(c->options.store, run->draft);
 	return r < 0 ? r : store_put_drafts(c->options.store, run->draft);
@@ -157,6 +164,8 @@ static int save_all(struct core *c)
 	for (struct run *run = c->dirty; run && r >= 0; run = run->next_dirty)
 		if (run->save)
 			r = save_run(c, run);
+	if (r >= 0 && c->network_changed)
+		r = store_put_setting(c->options.store, "network", network_words[c->service.network]);
 	if (r >= 0 && c->next_serial != c->saved_serial)
 		r = store_put_next_serial(c->options.store, c->next_serial);
 	if (r >= 0)
@@ -170,7 +179,7 @@ static int save_all(struct core *c)
 
 static int save(struct core *c)
 {
-	bool any = c->next_serial != c->saved_serial;
+	bool any = c->next_serial != c->saved_serial || c->network_changed;
 	bool names = false;
 
 	for (struct run *run = c->dirty; run; run = run->next_dirty) {
@@ -210,6 +219,7 @@ static void publish_run(struct core *c, struct run *run)
 		run->old = queue_remove(c->queue, run->serial);
 		if (run->result)
 			queue_add_result(c->queue, run->result);
+		queue_prune_results(c->queue, oldest_result(c));
 		return;
 	}
 	run->draft->changes++;
@@ -265,6 +275,7 @@ static void publish(struct core *c)
 		if (run->draft)
 			publish_run(c, run);
 	publish_notes(c);
+	c->network_changed = false;
 	*queue_service(c->queue) = c->service;
 	core_read_unlock(c);
 }
@@ -316,10 +327,11 @@ static void drop_run(struct core *c, struct run *run)
 	run->dirty = run->save = run->fresh = run->ended = run->unsettled = false;
 	run->fx = run->changed = 0;
 	run->nready = 0;
+	run_forget_gone(run);
 	free(take_ptr(run->old_name));
 }
 
-static void drop(struct core *c)
+void core_drop_drafts(struct core *c)
 {
 	while (c->dirty) {
 		struct run *run = c->dirty;
@@ -327,6 +339,9 @@ static void drop(struct core *c)
 		c->dirty = run->next_dirty;
 		drop_run(c, run);
 	}
+	if (c->network_changed)
+		c->service.network = queue_service(c->queue)->network;
+	c->network_changed = false;
 	drop_notes(c);
 }
 
@@ -334,12 +349,12 @@ int core_commit(struct core *c, bool commands)
 {
 	int r;
 
-	if (!c->dirty && !c->notes)
+	if (!c->dirty && !c->notes && !c->network_changed)
 		return 0;
 	r = save(c);
 	if (r < 0 && commands) {
 		log_error("cannot save the queue: %s; the command was refused", strerror(-r));
-		drop(c);
+		core_drop_drafts(c);
 		return r;
 	}
 	if (r < 0) {

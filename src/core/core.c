@@ -298,6 +298,7 @@ struct mailbox *core_mailbox(struct core *c)
 void core_set_ports(struct core *c, const struct core_ports *ports)
 {
 	c->ports = *ports;
+	ports->limit_all(ports->engine, c->options.config->limit, c->options.config->foreground_exempt);
 }
 
 void core_set_hooks(struct core *c, const struct core_hooks *hooks)
@@ -313,7 +314,9 @@ static void take_last_reports(struct core *c)
 	c->stopped = c->stopping = true;
 	memset(&c->hooks, 0, sizeof(c->hooks));
 	turn(c, mail);
+	core_drop_drafts(c); /* what could not be saved */
 	waiters_end(c);
+	fetch_forget(c);
 	while (c->runs)
 		run_free(*(struct run **)c->runs);
 }

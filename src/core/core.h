@@ -26,6 +26,7 @@
  */
 #pragma once
 
+#include "base/clock.h"
 #include "config.h"
 #include "core/message.h"
 #include "disk/mover.h"
@@ -72,6 +73,7 @@ struct core_options {
 	struct moment (*moment)(void *arg);   /* the clock; NULL: clock_moment */
 	void *moment_arg;
 	uint32_t seed;                /* of the retry jitter */
+	bool keep_blobs;              /* the queue was set aside: what no job names is kept and reported */
 };
 
 /* Calling sequence: core_new; core_recover; [engine_start and mover_start with core_mailbox];

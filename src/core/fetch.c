@@ -216,6 +216,16 @@ static void send_fetches(struct core *c)
 	}
 }
 
+void fetch_forget(struct core *c)
+{
+	while (c->fetches) {
+		struct fetch *f = c->fetches;
+
+		c->fetches = f->mail.next ? container_of(f->mail.next, struct fetch, mail) : NULL;
+		fetch_free(f);
+	}
+}
+
 /* The youngest transfer gives way: it has the least to lose. */
 static void stop_youngest(struct core *c, uint64_t serial)
 {
@@ -323,19 +333,29 @@ void fetch_retry_due(struct run *run)
 		run_apply(run, EV_RETRY);
 }
 
-void fetch_forgive(struct run *run)
+static void forgive(struct run *run, bool failed)
 {
 	const struct job *job = run_job(run);
 
 	run->nretries = 0;
-	if (!job->tally.waiting && !job->tally.failed)
+	if (!job->tally.waiting && !(failed && job->tally.failed))
 		return;
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
 		const struct file *f = file_draft(job->files, id);
 
-		if (f && (f->state == FILE_WAITING || f->state == FILE_FAILED))
+		if (f && (f->state == FILE_WAITING || (failed && f->state == FILE_FAILED)))
 			requeue(run, job, id, true);
 	}
+}
+
+void fetch_forgive(struct run *run)
+{
+	forgive(run, true);
+}
+
+void fetch_forgive_waiting(struct run *run)
+{
+	forgive(run, false);
 }
 
 /* --- reports ---------------------------------------------------------------------------------- */
@@ -429,7 +449,7 @@ static struct fault *fault_of(struct run *run, const struct report *r)
  * one blob (invariant 7), so a new blob begins. */
 static void start_over(struct run *run, uint32_t file, struct file *version)
 {
-	order_drop_blob(run, file, version->generation);
+	run_gone(run, file, version->generation); /* without memory: swept at the next start */
 	version->generation++;
 	version->size = SIZE_UNKNOWN;
 	version->mtime = INT64_MIN;
@@ -549,6 +569,8 @@ static void report_ended(struct run *run, struct transfer *t, struct report *r)
 		run_finish(run);
 		return;
 	}
+	if (!now)
+		order_drop_blob(run, file, generation); /* removed meanwhile */
 	if (!now || now->generation != generation || file_copy(now, &version) < 0)
 		return;
 	note_failure(run, r);

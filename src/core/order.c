@@ -125,7 +125,7 @@ static void fail_sync(struct run *run, uint32_t file, struct file *version, int 
 	cleanup_free char *text = NULL;
 
 	/* What was not synced may be anything: the file begins again. */
-	order_drop_blob(run, file, version->generation);
+	run_gone(run, file, version->generation);
 	version->generation++;
 	version->state = FILE_FAILED;
 	extents_release(&version->have);
@@ -219,7 +219,7 @@ static void verified_file(struct run *run, const struct job *job, const struct o
 		cleanup_free char *text = NULL;
 
 		outcome_sentence(outcome, 0, of->err == -EBADMSG ? NULL : strerror(-of->err), &text);
-		order_drop_blob(run, of->file, version.generation);
+		run_gone(run, of->file, version.generation);
 		version.generation++;
 		version.state = FILE_FAILED;
 		version.size = SIZE_UNKNOWN;

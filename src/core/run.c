@@ -27,7 +27,7 @@ struct run *run_find(struct core *c, uint64_t serial)
 	return node ? *(struct run **)node : NULL;
 }
 
-static void touch(struct run *run)
+void run_touch(struct run *run)
 {
 	if (run->touched)
 		return;
@@ -53,7 +53,7 @@ struct run *run_get(struct core *c, uint64_t serial)
 			return NULL;
 		}
 	}
-	touch(run);
+	run_touch(run);
 	return run;
 }
 
@@ -73,6 +73,7 @@ void run_free(struct run *run)
 	if (run->joined)
 		sched_leave(c->sched, run->serial);
 	fetch_options_unref(run->options);
+	run_forget_gone(run);
 	free(run->old_name);
 	free(run->ready);
 	free(run->retries);
@@ -90,6 +91,8 @@ void run_release_if_idle(struct run *run)
 {
 	if (idle(run))
 		run_free(run);
+	else
+		timer_arm(run);
 }
 
 /* --- acting on what was published ------------------------------------------------------------- */
@@ -106,6 +109,41 @@ void run_ready(struct run *run, uint32_t file)
 		run->ready_cap = cap;
 	}
 	run->ready[run->nready++] = file;
+}
+
+int run_gone(struct run *run, uint32_t file, uint32_t generation)
+{
+	struct gone *g = malloc(sizeof(*g));
+
+	if (!g)
+		return -ENOMEM;
+	*g = (struct gone){.file = file, .generation = generation, .next = run->gone};
+	run->gone = g;
+	return 0;
+}
+
+void run_forget_gone(struct run *run)
+{
+	while (run->gone) {
+		struct gone *g = run->gone;
+
+		run->gone = g->next;
+		free(g);
+	}
+}
+
+/* Removed files: their transfers are stopped, or their blobs deleted. */
+static void bury(struct run *run)
+{
+	for (struct gone *g = run->gone; g; g = g->next) {
+		struct transfer *t = fetch_find(run, g->file);
+
+		if (t && t->generation == g->generation)
+			fetch_cease(t); /* the blob goes when the transfer has ended */
+		else
+			order_drop_blob(run, g->file, g->generation);
+	}
+	run_forget_gone(run);
 }
 
 static void offer(struct run *run, const struct job *job, uint32_t file)
@@ -147,7 +185,7 @@ void run_act(struct run *run, unsigned fx)
 {
 	const struct job *job = queue_find(run->core->queue, run->serial);
 
-	touch(run);
+	run_touch(run);
 	if (fx & FX_STOP) {
 		run_cease_all(run);
 		run->nretries = 0;
@@ -159,6 +197,7 @@ void run_act(struct run *run, unsigned fx)
 		run_finish(run);
 		return;
 	}
+	bury(run);
 	follow_state(run, job);
 	limits_of_job(run);
 	if (fx & FX_PLACE)

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "base/parse.h"
 #include "core/core.h"
 #include "model/schedule.h"
 #include "model/timetable.h"
@@ -41,6 +42,11 @@ struct retry {
 struct held {
 	struct reply *reply;
 	struct held *next; /* run->held */
+};
+
+struct gone {
+	uint32_t file, generation;
+	struct gone *next; /* run->gone */
 };
 
 /* How far the placing of a job's files has come. */
@@ -72,11 +78,14 @@ struct run {
 	struct job *old;         /* what publishing replaced; freed after the lock */
 	uint32_t *ready;         /* files that may be started once this turn is published */
 	size_t nready, ready_cap;
+	struct gone *gone;       /* files that are removed with this turn: their blobs go afterwards */
 
 	/* Transfers */
 	bool joined;             /* known to the scheduler */
 	struct transfer *transfers;
 	uint32_t ntransfers;
+	enum job_priority priority; /* as the engine knows it */
+	uint64_t rate;           /* likewise */
 	enum outcome obstacle;   /* OUTCOME_DONE: none; BANDWIDTH, METERED, OFFLINE: nothing may start */
 	struct fetch_options *options; /* made when the first transfer starts; dropped when properties change */
 	struct retry *retries;   /* files that wait for another try */
@@ -171,6 +180,7 @@ struct core {
 	void *waiters;              /* tsearch by id */
 
 	struct service service;     /* the master copy; published with each turn */
+	bool network_changed;       /* service.network is to be saved */
 	struct timetable *timetable;
 	uint64_t class_rate[PRIORITY_MAX];
 };
@@ -194,6 +204,7 @@ int run_set_file(struct run *run, uint32_t file, struct file *version);
 /* Saves (if any draft must be), publishes, acts. COMMANDS: on failure the drafts are dropped and every
  * owed answer gets the errno; else they are kept and the save is repeated. */
 int core_commit(struct core *c, bool commands);
+void core_drop_drafts(struct core *c);
 void core_owe(struct core *c, struct reply *reply, int err, const struct answer *answer, struct run *hold, struct run *of);
 void core_answer_owed(struct core *c, int err);
 
@@ -207,8 +218,11 @@ int command_complete_as_owner(struct run *run);
 
 struct run *run_get(struct core *c, uint64_t serial);  /* makes it; NULL: out of memory */
 struct run *run_find(struct core *c, uint64_t serial); /* NULL: none */
+void run_touch(struct run *run);                /* to be settled and perhaps forgotten at the end of this turn */
 void run_release_if_idle(struct run *run);
 void run_act(struct run *run, unsigned fx);    /* after publishing */
+void run_forget_gone(struct run *run);
+int run_gone(struct run *run, uint32_t file, uint32_t generation);
 void run_ready(struct run *run, uint32_t file);   /* FILE may start once this turn is published */
 void run_settle(struct run *run);              /* drafts what follows from the files' states */
 void run_cease_all(struct run *run);
@@ -222,9 +236,11 @@ void run_free(struct run *run);
 void fetch_schedule(struct core *c);           /* asks the scheduler, drafts and starts */
 void fetch_report(struct core *c, struct report *r); /* borrows */
 void fetch_cease(struct transfer *t);
+void fetch_forget(struct core *c);              /* those that were never sent */
 struct transfer *fetch_find(struct run *run, uint32_t file);
 void fetch_retry_due(struct run *run);         /* files whose delay is over become queued */
 void fetch_forgive(struct run *run);           /* waiting and failed files become queued (RESUME) */
+void fetch_forgive_waiting(struct run *run);   /* only the waiting ones (the network is back) */
 int64_t fetch_retry_deadline(const struct run *run);
 
 /* --- order.c --------------------------------------------------------------------------------- */
@@ -243,6 +259,7 @@ void order_drop(struct run *run);
 void timer_set(struct run *run, int64_t deadline);
 void timer_set_service(struct core *c, int64_t deadline);
 void timer_watch(struct core *c, const struct job *job); /* inactivity and age; once per job */
+void timer_arm(struct run *run);                /* all deadlines of a job with which something goes on */
 void timer_run(struct core *c);                /* ticks of all jobs that are due */
 int64_t timer_next(const struct core *c);
 

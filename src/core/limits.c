@@ -1,0 +1,150 @@
+/* What holds a job back besides its own files: bandwidth 0 in the timetable, a metered network, no
+ * network; and how fast it may go.
+ */
+#include "core/state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static unsigned minute_of_week(int64_t wall_ms)
+{
+	time_t t = wall_ms / 1000;
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	return (unsigned)((tm.tm_wday + 6) % 7) * 1440 + (unsigned)tm.tm_hour * 60 + (unsigned)tm.tm_min;
+}
+
+/* --- rates ------------------------------------------------------------------------------------ */
+
+static void update_rates(struct core *c)
+{
+	unsigned minute = minute_of_week(c->moment.wall_ms), soonest = 7 * 1440;
+
+	for (enum job_priority p = PRIORITY_FOREGROUND; p < PRIORITY_MAX; p++) {
+		unsigned minutes = soonest;
+		uint64_t rate = timetable_limit(c->timetable, p, minute, &minutes);
+
+		if (p == PRIORITY_FOREGROUND && c->options.config->foreground_exempt)
+			rate = LIMIT_MAX;
+		if (minutes < soonest)
+			soonest = minutes;
+		if (rate != c->class_rate[p] && c->ports.limit_class)
+			c->ports.limit_class(c->ports.engine, p, rate);
+		c->class_rate[p] = rate;
+	}
+	if (soonest < 7 * 1440) { /* the next minute that may change something, on its first second */
+		int64_t into = c->moment.wall_ms % 60000;
+
+		timer_set_service(c, c->moment.now + ((int64_t)soonest * 60000 - into) * NSEC_PER_MSEC);
+	}
+}
+
+/* --- obstacles -------------------------------------------------------------------------------- */
+
+static bool waits_when_metered(const struct props *p)
+{
+	if (p->metered == METERED_DEFAULT)
+		return p->priority == PRIORITY_NORMAL || p->priority == PRIORITY_LOW;
+	return p->metered == METERED_WAIT;
+}
+
+static enum outcome obstacle_of(const struct core *c, const struct job *job)
+{
+	const struct config *config = c->options.config;
+	bool exempt = job->props.priority == PRIORITY_FOREGROUND && config->foreground_exempt;
+
+	if (!c->service.online || c->service.network == NETWORK_OFFLINE)
+		return OUTCOME_OFFLINE;
+	if (c->service.network == NETWORK_METERED && waits_when_metered(&job->props))
+		return OUTCOME_METERED;
+	if (job->props.rate_limit == 0 || (!exempt && (config->limit == 0 || c->class_rate[job->props.priority] == 0)))
+		return OUTCOME_BANDWIDTH;
+	return OUTCOME_DONE;
+}
+
+static void hold_back(struct run *run, enum outcome obstacle)
+{
+	cleanup_free char *text = NULL;
+	struct job *draft = run_edit(run);
+
+	run_cease_all(run);
+	if (!draft)
+		return;
+	outcome_sentence(obstacle, 0, NULL, &text);
+	fault_free(draft->fault);
+	draft->fault = fault_new(obstacle, 0, 0, text, run->core->moment.wall_ms / 1000);
+}
+
+static void let_go(struct run *run)
+{
+	struct job *draft = run_edit(run);
+
+	if (!draft)
+		return;
+	fault_free(take_ptr(draft->fault));
+	draft->trouble_since = draft->retry_at = 0;
+	fetch_forgive_waiting(run);
+	if (draft->state == JOB_TRANSIENT_ERROR)
+		run_apply(run, EV_RETRY);
+}
+
+static void update_obstacle(struct run *run, const struct job *job)
+{
+	enum outcome obstacle = job_state_active(job->state) ? obstacle_of(run->core, job) : OUTCOME_DONE;
+
+	if (!run->joined || (obstacle == run->obstacle && (obstacle == OUTCOME_DONE || job->fault)))
+		return;
+	sched_hold(run->core->sched, run->serial, obstacle != OUTCOME_DONE);
+	run->obstacle = obstacle;
+	if (obstacle != OUTCOME_DONE)
+		hold_back(run, obstacle);
+	else
+		let_go(run);
+}
+
+/* --- entries ---------------------------------------------------------------------------------- */
+
+void limits_of_job(struct run *run)
+{
+	struct core *c = run->core;
+	const struct job *job = run_job(run);
+
+	if (!job || c->stopped)
+		return;
+	if (!job_state_active(job->state)) {
+		run->obstacle = OUTCOME_DONE;
+		return;
+	}
+	if (run->rate != job->props.rate_limit)
+		c->ports.limit_job(c->ports.engine, run->serial, job->props.rate_limit);
+	if (run->priority != job->props.priority)
+		c->ports.prioritise(c->ports.engine, run->serial, job->props.priority);
+	run->rate = job->props.rate_limit;
+	run->priority = job->props.priority;
+	update_obstacle(run, job);
+}
+
+static void visit(const void *node, VISIT which, void *arg)
+{
+	struct run *run = *(struct run *const *)node;
+
+	if ((which == postorder || which == leaf) && run->joined && !run->ended)
+		run_touch(run);
+}
+
+void limits_update(struct core *c)
+{
+	if (c->stopped)
+		return;
+	update_rates(c);
+	twalk_r(c->runs, visit, NULL);
+	for (struct run *run = c->touched; run; run = run->next_touched)
+		if (run->joined && !run->ended)
+			limits_of_job(run);
+}
