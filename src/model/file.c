@@ -1,5 +1,5 @@
-/* One version of a file, and the words for its states (model/files.h). */
-#include "model/files.h"
+/* One version of a file, and the words for its states (model/files.h, model/tree.h). */
+#include "model/tree.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,7 +31,7 @@ void file_release(struct file *f)
 	extents_release(&f->have);
 	free(f->validator);
 	fault_free(f->fault);
-	*f = (struct file){ .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
+	memset(f, 0, sizeof(*f));
 }
 
 int file_copy(const struct file *f, struct file *ret)
@@ -53,4 +53,41 @@ int file_copy(const struct file *f, struct file *ret)
 uint64_t file_got(const struct file *f)
 {
 	return extents_total(&f->have);
+}
+
+const struct file file_never_begun = { .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
+
+void version_free(const struct file *v)
+{
+	struct file *own = (struct file *)v;
+
+	if (!v || v == &file_never_begun)
+		return;
+	file_release(own);
+	free(own);
+}
+
+static bool is_never_begun(const struct file *v)
+{
+	return v->state == FILE_QUEUED && !v->synced && !v->unverified && v->tries == 0 &&
+		v->generation == 0 && v->size == SIZE_UNKNOWN && v->mtime == INT64_MIN && v->have.n == 0 &&
+		!v->validator && !v->fault && v->dev == 0 && v->ino == 0;
+}
+
+int version_new(struct file *version, const struct file **ret)
+{
+	struct file *v;
+
+	if (is_never_begun(version)) {
+		file_release(version);
+		*ret = &file_never_begun;
+		return 0;
+	}
+	v = malloc(sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	*v = *version;
+	memset(version, 0, sizeof(*version));
+	*ret = v;
+	return 0;
 }

@@ -22,7 +22,7 @@ static uint32_t page_first(unsigned page)
 	return TREE_PAGE_MIN * ((UINT32_C(1) << page) - 1);
 }
 
-static struct entry *slot_of(const struct tree *t, uint32_t id)
+struct entry *tree_slot(const struct tree *t, uint32_t id)
 {
 	unsigned page = page_of(id);
 
@@ -31,7 +31,7 @@ static struct entry *slot_of(const struct tree *t, uint32_t id)
 
 struct entry *tree_at(const struct tree *t, uint32_t id)
 {
-	struct entry *e = id < t->count ? slot_of(t, id) : NULL;
+	struct entry *e = id < t->count ? tree_slot(t, id) : NULL;
 
 	return e && e->present ? e : NULL;
 }
@@ -72,7 +72,7 @@ uint32_t tree_lookup(const struct tree *t, uint32_t dir, const char *name, size_
 		return NODE_NONE;
 	for (uint32_t at = hash & mask; t->slots[at]; at = (at + 1) & mask) {
 		uint32_t id = t->slots[at];
-		const struct entry *e = slot_of(t, id);
+		const struct entry *e = tree_slot(t, id);
 
 		if (is_named(e, hash, dir, name, len) && tree_sees(t, id, e, view))
 			return id;
@@ -104,7 +104,7 @@ static int reserve_slot(struct tree *t)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < t->nslots; i++)
 		if (t->slots[i])
-			index_put(&wider, t->slots[i], slot_of(t, t->slots[i])->hash);
+			index_put(&wider, t->slots[i], tree_slot(t, t->slots[i])->hash);
 	free(t->slots);
 	*t = wider;
 	return 0;
@@ -120,7 +120,7 @@ static void index_drop(struct tree *t, uint32_t id, uint32_t hash)
 	while (t->slots[hole] != id)
 		hole = (hole + 1) & mask;
 	for (uint32_t at = (hole + 1) & mask; t->slots[at]; at = (at + 1) & mask) {
-		uint32_t home = slot_of(t, t->slots[at])->hash & mask;
+		uint32_t home = tree_slot(t, t->slots[at])->hash & mask;
 
 		if (((at - home) & mask) >= ((at - hole) & mask)) {
 			t->slots[hole] = t->slots[at];
@@ -189,7 +189,7 @@ int tree_init(struct tree *t)
 	*t = (struct tree){ 0 };
 	if (reserve_page(t, NODE_ROOT) < 0)
 		return -ENOMEM;
-	root = slot_of(t, NODE_ROOT);
+	root = tree_slot(t, NODE_ROOT);
 	root->children = calloc(1, sizeof(*root->children));
 	if (!root->children) {
 		tree_release(t);
@@ -204,7 +204,7 @@ int tree_init(struct tree *t)
 void tree_release(struct tree *t)
 {
 	for (uint32_t id = 0; id < t->count; id++) {
-		struct entry *e = slot_of(t, id);
+		struct entry *e = tree_slot(t, id);
 
 		if (e)
 			tree_forget(e);
@@ -234,7 +234,7 @@ int tree_insert(struct tree *t, uint32_t id, uint32_t parent, const char *name, 
 		if (!children)
 			return -ENOMEM;
 	}
-	e = slot_of(t, id);
+	e = tree_slot(t, id);
 	*e = (struct entry){
 		.parent = parent,
 		.hash = name_hash(parent, name, len),
@@ -252,7 +252,7 @@ int tree_insert(struct tree *t, uint32_t id, uint32_t parent, const char *name, 
 
 void tree_unlink(struct tree *t, uint32_t id, struct entry *e)
 {
-	struct children *siblings = tree_at(t, e->parent)->children;
+	struct children *siblings = tree_slot(t, e->parent)->children; /* perhaps unlinked before */
 
 	index_drop(t, id, e->hash);
 	children_drop(siblings, id);

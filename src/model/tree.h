@@ -1,5 +1,5 @@
-/* The names of one job's files, and where each node's content hangs: private to model/tree.c and
- * model/files.c, whose header is the contract.
+/* What a struct files is made of: private to tree.c (names), file.c (versions), files.c (reading) and
+ * drafts.c (changes); the contract is model/files.h.
  *
  *	pages     entries by id; page k holds 4 << k of them and never moves, so pointers to entries stay
  *	          good and a job with one file pays for four entries
@@ -61,6 +61,7 @@ enum view { VIEW_READERS, VIEW_CORE };
 int tree_init(struct tree *t); /* with the root */
 void tree_release(struct tree *t); /* names and directories; content is the caller's */
 struct entry *tree_at(const struct tree *t, uint32_t id); /* NULL: not present */
+struct entry *tree_slot(const struct tree *t, uint32_t id); /* of a node that may have been unlinked */
 bool tree_sees(const struct tree *t, uint32_t id, const struct entry *e, enum view view);
 uint32_t tree_lookup(const struct tree *t, uint32_t dir, const char *name, size_t len, enum view view);
 uint32_t tree_next_child(const struct children *c, uint32_t after); /* NODE_NONE */
@@ -71,3 +72,48 @@ void tree_unlink(struct tree *t, uint32_t id, struct entry *e);
 /* Frees the name and the children; the node must have been unlinked. */
 void tree_forget(struct entry *e);
 void tree_assert_sane(const struct tree *t);
+
+/* --- versions -------------------------------------------------------------------------------- */
+
+extern const struct file file_never_begun;
+
+int version_new(struct file *version, const struct file **ret); /* takes VERSION's contents */
+void version_free(const struct file *v);                        /* not the constant; NULL does nothing */
+
+/* --- files ------------------------------------------------------------------------------------- */
+
+struct ids {
+	uint32_t *v;
+	uint32_t n, cap;
+};
+
+struct files {
+	struct tree tree;
+	struct ids changed; /* core: in the order of the first change */
+	struct ids reap;    /* core: published, what they replaced is not yet freed */
+	uint32_t visible;   /* files that readers see */
+	uint64_t live_bytes, live_rate;
+};
+
+static inline struct entry *visible_entry(const struct files *f, uint32_t id)
+{
+	return id < f->tree.published ? tree_at(&f->tree, id) : NULL;
+}
+
+static inline struct entry *core_entry(const struct files *f, uint32_t id)
+{
+	struct entry *e = tree_at(&f->tree, id);
+
+	return e && !e->gone ? e : NULL;
+}
+
+/* What the core sees of a file. */
+static inline const struct file *core_version(const struct entry *e)
+{
+	return e->change && e->draft ? e->draft : e->now;
+}
+
+void entry_release(struct entry *e); /* frees everything that hangs on it */
+/* Takes E's progress out of the sums (ADD false), or brings it in as compared with the version that is
+ * published. */
+void live_count(struct files *f, struct entry *e, bool add);

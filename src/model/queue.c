@@ -1,0 +1,422 @@
+/* All jobs by serial and by name, the history, and what the service as a whole knows (model/queue.h).
+ *
+ *	jobs      records in ascending order of serials; new serials are the highest, so they are appended
+ *	names     the same records, hashed by the name of the published version
+ *	results   ended jobs, oldest first; of one name the latest is found first
+ *	owners    how many jobs each user has: few users, so a plain vector
+ *
+ * Publishing may not fail, because the draft is saved by then: queue_reserve makes the room before.
+ */
+#include "model/queue.h"
+
+#include "model/table.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* A job in the queue: what stays while its versions come and go. */
+struct record {
+	struct table_link link; /* names */
+	struct job *job;        /* the published version */
+	char *refused;          /* NULL: none */
+};
+
+struct ended {
+	struct table_link link; /* ended_names */
+	struct result *result;
+};
+
+struct owner {
+	uid_t uid;
+	size_t jobs;
+};
+
+struct queue {
+	struct record **jobs;
+	size_t njobs, jobs_cap;
+	struct table names;
+	struct record *spare; /* reserved, chained through link.next */
+	size_t nspare;
+	struct owner *owners;
+	size_t nowners, owners_cap;
+	struct result **results;
+	size_t nresults, results_cap;
+	struct table ended_names;
+	char *refused; /* of the service */
+	struct events *events;
+	struct service service;
+};
+
+static uint32_t name_hash(const char *name)
+{
+	return hash_bytes(0, name, strlen(name));
+}
+
+void result_free(struct result *r)
+{
+	if (!r)
+		return;
+	free(r->name);
+	free(r->reason);
+	free(r);
+}
+
+/* The vector V of *CAP elements of SIZE bytes, with room for NEED. NULL: out of memory, V is untouched. */
+static void *with_room(void *v, size_t *cap, size_t need, size_t size)
+{
+	size_t wider = *cap ? *cap : 8;
+
+	if (need <= *cap)
+		return v;
+	while (wider < need)
+		wider *= 2;
+	v = reallocarray(v, wider, size);
+	if (v)
+		*cap = wider;
+	return v;
+}
+
+int queue_new(size_t events, struct queue **ret)
+{
+	struct queue *q = calloc(1, sizeof(*q));
+	int r;
+
+	if (!q)
+		return -ENOMEM;
+	r = events_new(events, &q->events);
+	if (r < 0) {
+		free(q);
+		return r;
+	}
+	*ret = q;
+	return 0;
+}
+
+void queue_free(struct queue *q)
+{
+	if (!q)
+		return;
+	for (size_t i = 0; i < q->njobs; i++) {
+		files_free(q->jobs[i]->job->files);
+		job_free(q->jobs[i]->job);
+		free(q->jobs[i]->refused);
+		free(q->jobs[i]);
+	}
+	while (q->spare) {
+		struct record *r = q->spare;
+
+		q->spare = (struct record *)r->link.next;
+		free(r);
+	}
+	queue_prune_results(q, INT64_MAX);
+	free(q->jobs);
+	free(q->owners);
+	free(q->results);
+	free(q->refused);
+	table_release(&q->names);
+	table_release(&q->ended_names);
+	events_free(q->events);
+	free(q);
+}
+
+/* --- finding --------------------------------------------------------------------------------- */
+
+/* The place of the first job with a serial of at least SERIAL. */
+static size_t place(const struct queue *q, uint64_t serial)
+{
+	size_t low = 0, high = q->njobs;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (q->jobs[middle]->job->serial < serial)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct record *find(const struct queue *q, uint64_t serial)
+{
+	size_t at = place(q, serial);
+
+	return at < q->njobs && q->jobs[at]->job->serial == serial ? q->jobs[at] : NULL;
+}
+
+const struct job *queue_find(const struct queue *q, uint64_t serial)
+{
+	const struct record *r = find(q, serial);
+
+	return r ? r->job : NULL;
+}
+
+const struct job *queue_find_name(const struct queue *q, const char *name)
+{
+	const struct table_link *link = table_first(&q->names, name_hash(name));
+
+	for (; link; link = table_next(link)) {
+		const struct record *r = container_of(link, const struct record, link);
+
+		if (strcmp(r->job->name, name) == 0)
+			return r->job;
+	}
+	return NULL;
+}
+
+const struct job *queue_next(const struct queue *q, uint64_t after)
+{
+	size_t at = after == UINT64_MAX ? q->njobs : place(q, after + 1);
+
+	return at < q->njobs ? q->jobs[at]->job : NULL;
+}
+
+size_t queue_count(const struct queue *q)
+{
+	return q->njobs;
+}
+
+static struct owner *find_owner(const struct queue *q, uid_t uid)
+{
+	for (size_t i = 0; i < q->nowners; i++)
+		if (q->owners[i].uid == uid)
+			return &q->owners[i];
+	return NULL;
+}
+
+size_t queue_count_of(const struct queue *q, uid_t uid)
+{
+	const struct owner *o = find_owner(q, uid);
+
+	return o ? o->jobs : 0;
+}
+
+/* --- publishing ------------------------------------------------------------------------------ */
+
+int queue_reserve(struct queue *q)
+{
+	size_t more = q->nspare + 1;
+	struct record **jobs;
+	struct owner *owners;
+	struct record *spare;
+
+	/* Each publication brings at most one job, one name and one user. */
+	jobs = with_room(q->jobs, &q->jobs_cap, q->njobs + more, sizeof(*jobs));
+	if (!jobs)
+		return -ENOMEM;
+	q->jobs = jobs;
+	owners = with_room(q->owners, &q->owners_cap, q->nowners + more, sizeof(*owners));
+	if (!owners)
+		return -ENOMEM;
+	q->owners = owners;
+	if (table_reserve(&q->names, more) < 0)
+		return -ENOMEM;
+	spare = calloc(1, sizeof(*spare));
+	if (!spare)
+		return -ENOMEM;
+	spare->link.next = (struct table_link *)q->spare;
+	q->spare = spare;
+	q->nspare = more;
+	return 0;
+}
+
+static void count_owner(struct queue *q, uid_t uid)
+{
+	struct owner *o = find_owner(q, uid);
+
+	if (!o) {
+		assert(q->nowners < q->owners_cap);
+		o = &q->owners[q->nowners++];
+		*o = (struct owner){ .uid = uid };
+	}
+	o->jobs++;
+}
+
+static void discount_owner(struct queue *q, uid_t uid)
+{
+	struct owner *o = find_owner(q, uid);
+
+	if (--o->jobs == 0)
+		*o = q->owners[--q->nowners];
+}
+
+static struct record *take_spare(struct queue *q)
+{
+	struct record *r = q->spare;
+
+	assert(r); /* the core has forgotten queue_reserve */
+	q->spare = (struct record *)r->link.next;
+	q->nspare--;
+	return r;
+}
+
+struct job *queue_publish(struct queue *q, struct job *draft)
+{
+	struct record *r = find(q, draft->serial);
+	struct job *replaced = r ? r->job : NULL;
+
+	files_publish(draft->files);
+	draft->changes++;
+	if (!replaced) {
+		assert(q->njobs == 0 || q->jobs[q->njobs - 1]->job->serial < draft->serial);
+		r = take_spare(q);
+		q->jobs[q->njobs++] = r;
+		count_owner(q, draft->uid);
+	} else if (replaced->uid != draft->uid) {
+		discount_owner(q, replaced->uid);
+		count_owner(q, draft->uid);
+	}
+	r->job = draft;
+	if (!replaced || strcmp(replaced->name, draft->name) != 0) {
+		if (replaced)
+			table_drop(&q->names, &r->link);
+		table_put(&q->names, &r->link, name_hash(draft->name));
+	}
+	return replaced;
+}
+
+struct job *queue_remove(struct queue *q, uint64_t serial)
+{
+	size_t at = place(q, serial);
+	struct record *r = find(q, serial);
+	struct job *job;
+
+	if (!r)
+		return NULL;
+	memmove(&q->jobs[at], &q->jobs[at + 1], (q->njobs - at - 1) * sizeof(*q->jobs));
+	q->njobs--;
+	table_drop(&q->names, &r->link);
+	job = r->job;
+	discount_owner(q, job->uid);
+	free(r->refused);
+	free(r);
+	return job;
+}
+
+/* --- refused --------------------------------------------------------------------------------- */
+
+void queue_set_refused(struct queue *q, uint64_t serial, const char *text)
+{
+	struct record *r = serial ? find(q, serial) : NULL;
+	char **field = serial ? (r ? &r->refused : NULL) : &q->refused;
+
+	if (!field)
+		return; /* it has ended; nobody can read it */
+	free(*field);
+	*field = text ? strdup(text) : NULL; /* out of memory: the errno of the write has to do */
+}
+
+const char *queue_refused(const struct queue *q, uint64_t serial)
+{
+	const struct record *r;
+
+	if (!serial)
+		return q->refused;
+	r = find(q, serial);
+	return r ? r->refused : NULL;
+}
+
+/* --- history --------------------------------------------------------------------------------- */
+
+int queue_add_result(struct queue *q, struct result *r)
+{
+	cleanup_free struct ended *e = calloc(1, sizeof(*e));
+	struct result **results;
+
+	results = with_room(q->results, &q->results_cap, q->nresults + 1, sizeof(*results));
+	if (results)
+		q->results = results;
+	if (!e || !results || table_reserve(&q->ended_names, 1) < 0) {
+		result_free(r);
+		return -ENOMEM;
+	}
+	e->result = r;
+	table_put(&q->ended_names, &e->link, name_hash(r->name));
+	q->results[q->nresults++] = r;
+	(void)take_ptr(e); /* the table's */
+	return 0;
+}
+
+size_t queue_results(const struct queue *q, const struct result *const **ret)
+{
+	*ret = (const struct result *const *)q->results;
+	return q->nresults;
+}
+
+const struct result *queue_last_result(const struct queue *q, const char *name)
+{
+	const struct table_link *link = table_first(&q->ended_names, name_hash(name));
+
+	for (; link; link = table_next(link)) {
+		const struct ended *e = container_of(link, const struct ended, link);
+
+		if (strcmp(e->result->name, name) == 0)
+			return e->result;
+	}
+	return NULL;
+}
+
+static void forget_result(struct queue *q, struct result *r)
+{
+	struct table_link *link = table_first(&q->ended_names, name_hash(r->name));
+	struct ended *e;
+
+	while (container_of(link, struct ended, link)->result != r)
+		link = table_next(link);
+	e = container_of(link, struct ended, link);
+	table_drop(&q->ended_names, link);
+	free(e);
+	result_free(r);
+}
+
+/* All are looked at: after the clock was set back the oldest is not the first. */
+size_t queue_prune_results(struct queue *q, int64_t before_wall)
+{
+	size_t kept = 0, gone;
+
+	for (size_t i = 0; i < q->nresults; i++) {
+		if (q->results[i]->ended >= before_wall)
+			q->results[kept++] = q->results[i];
+		else
+			forget_result(q, q->results[i]);
+	}
+	gone = q->nresults - kept;
+	q->nresults = kept;
+	return gone;
+}
+
+struct events *queue_events(const struct queue *q)
+{
+	return q->events;
+}
+
+struct service *queue_service(const struct queue *q)
+{
+	return (struct service *)&q->service;
+}
+
+void queue_assert_sane(const struct queue *q)
+{
+	size_t owned = 0, spare = 0;
+
+	assert(q->names.n == q->njobs && q->ended_names.n == q->nresults);
+	for (size_t i = 0; i < q->njobs; i++) {
+		const struct job *j = q->jobs[i]->job;
+
+		assert(i == 0 || q->jobs[i - 1]->job->serial < j->serial);
+		assert(queue_find_name(q, j->name) == j); /* found, and no other has the name */
+		job_assert_sane(j);
+		assert(!job_state_final(j->state));
+	}
+	for (size_t i = 0; i < q->nowners; i++) {
+		assert(q->owners[i].jobs > 0);
+		owned += q->owners[i].jobs;
+	}
+	assert(owned == q->njobs);
+	for (const struct record *r = q->spare; r; r = (const struct record *)r->link.next)
+		spare++;
+	assert(spare == q->nspare && q->njobs + spare <= q->jobs_cap);
+	for (size_t i = 0; i < q->nresults; i++)
+		assert(queue_last_result(q, q->results[i]->name));
+}
