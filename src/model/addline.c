@@ -219,25 +219,24 @@ static int add_mirror(struct parser *p, struct source_extra *x, const char *key,
 /* "FIRST-LAST" or "FIRST-" at *P. */
 static int scan_range(struct parser *p, const char **c, struct extent *ret)
 {
-	uint64_t first, last = RANGE_TO_END;
+	uint64_t first, end = RANGE_TO_END, last = 0;
 	int err = scan_u64(c, &first);
 
-	if (!err && **c == '-') {
-		++*c;
-		if (char_is_digit(**c))
-			err = scan_u64(c, &last);
-	} else if (!err) {
+	if (!err && *(*c)++ != '-')
 		err = -EINVAL;
+	if (!err && char_is_digit(**c)) {
+		err = scan_u64(c, &last);
+		end = last + 1;
 	}
 	if (!err && **c && **c != ',')
 		err = -EINVAL;
 	if (err == -EINVAL)
 		return refuse(p, err, NULL, "range= takes FIRST-LAST[,FIRST-LAST]...");
-	if (err || first >= OFFSET_MAX || (last >= OFFSET_MAX && last != RANGE_TO_END))
+	if (err || first >= OFFSET_MAX || last >= OFFSET_MAX)
 		return refuse(p, -ERANGE, NULL, "range= has a number that is too large");
-	if (first > last)
+	if (first >= end)
 		return refuse(p, -EINVAL, NULL, "range= has a part whose end is before its beginning");
-	*ret = (struct extent){ first, last == RANGE_TO_END ? last : last + 1 };
+	*ret = (struct extent){ first, end };
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/cleanup.h"
+#include "model/chars.h"
 
 #include <errno.h>
 #include <string.h>
@@ -141,10 +142,8 @@ int outcome_sentence(enum outcome o, int http_status, const char *text, char **r
 	if (text && *text)
 		buf_printf(&b, " (%s)", text);
 	/* One line, whatever the library said: `error` is flat keyed. */
-	for (size_t i = 0; i < b.len; i++) {
-		if (b.data[i] == '\n' || b.data[i] == '\r')
-			b.data[i] = ' ';
-	}
+	for (size_t i = 0; i < b.len; i++)
+		memset(b.data + i, ' ', text_control(b.data + i));
 	if (b.failed)
 		return -ENOMEM;
 	*ret = buf_steal(&b);

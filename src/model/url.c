@@ -118,6 +118,9 @@ static int url_split(const char *url, struct url_parts *ret)
 	parts.authority = url + scheme + 3;
 	host = skip_userinfo(parts.authority);
 	end = authority_end(host);
+	/* Browsers take a backslash for a slash, libcurl does not: two hosts in one URL. */
+	if (memchr(parts.authority, '\\', (size_t)(end - parts.authority)))
+		return -EINVAL;
 	if (*host == '[') {
 		colon = memchr(host, ']', (size_t)(end - host));
 		if (!colon || (colon + 1 < end && colon[1] != ':'))
