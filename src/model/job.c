@@ -408,6 +408,7 @@ int job_take_ownership(struct job *draft, const struct creds *owner)
 		if (p->secret) {
 			char **field = (char **)((char *)&draft->props + p->offset);
 
+			assert(p->text);
 			free(*field);
 			*field = NULL;
 		}

@@ -174,7 +174,7 @@ struct job {
 	/* While COMPLETING: with whose rights, and whether the job had been transferred. */
 	struct creds *completer;
 	bool was_transferred;
-	uint64_t changes;          /* counts published versions, in queue_publish: poll, events */
+	uint64_t changes;          /* counts published versions: poll, events */
 	/* Sums over the files, kept by files_add(), files_set(), files_remove(). TRANSFERRED, FAILED,
 	 * WAITING, COMPLETED count the files in just that state. */
 	struct tally {

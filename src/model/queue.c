@@ -2,10 +2,10 @@
  *
  *	jobs      records in ascending order of serials; new serials are the highest, so they are appended
  *	names     the same records, hashed by the name of the published version
+ *	owners    the same, hashed by its uid
  *	results   ended jobs, oldest first; of one name the latest is found first
- *	owners    how many jobs each user has: few users, so a plain vector
  *
- * Publishing may not fail, because the draft is saved by then: queue_reserve makes the room before.
+ * Publishing may not fail, because the draft is saved by then: queue_reserve_jobs makes the room before.
  */
 #include "model/queue.h"
 
@@ -17,9 +17,10 @@
 
 /* A job in the queue: what stays while its versions come and go. */
 struct record {
-	struct table_link link; /* names */
-	struct job *job;        /* the published version */
-	char *refused;          /* NULL: none */
+	struct table_link by_name;
+	struct table_link by_owner;
+	struct job *job; /* the published version */
+	char *refused;   /* NULL: none */
 };
 
 struct ended {
@@ -27,19 +28,12 @@ struct ended {
 	struct result *result;
 };
 
-struct owner {
-	uid_t uid;
-	size_t jobs;
-};
-
 struct queue {
 	struct record **jobs;
 	size_t njobs, jobs_cap;
-	struct table names;
-	struct record *spare; /* reserved, chained through link.next */
+	struct table names, owners;
+	struct table_link *spare; /* reserved records, by by_name */
 	size_t nspare;
-	struct owner *owners;
-	size_t nowners, owners_cap;
 	struct result **results;
 	size_t nresults, results_cap;
 	struct table ended_names;
@@ -93,6 +87,15 @@ int queue_new(size_t events, struct queue **ret)
 	return 0;
 }
 
+static struct record *take_spare(struct queue *q)
+{
+	struct record *r = container_of(q->spare, struct record, by_name);
+
+	q->spare = r->by_name.next;
+	q->nspare--;
+	return r;
+}
+
 void queue_free(struct queue *q)
 {
 	if (!q)
@@ -103,18 +106,14 @@ void queue_free(struct queue *q)
 		free(q->jobs[i]->refused);
 		free(q->jobs[i]);
 	}
-	while (q->spare) {
-		struct record *r = q->spare;
-
-		q->spare = (struct record *)r->link.next;
-		free(r);
-	}
+	while (q->spare)
+		free(take_spare(q));
 	queue_prune_results(q, INT64_MAX);
 	free(q->jobs);
-	free(q->owners);
 	free(q->results);
 	free(q->refused);
 	table_release(&q->names);
+	table_release(&q->owners);
 	table_release(&q->ended_names);
 	events_free(q->events);
 	free(q);
@@ -157,7 +156,7 @@ const struct job *queue_find_name(const struct queue *q, const char *name)
 	const struct table_link *link = table_first(&q->names, name_hash(name));
 
 	for (; link; link = table_next(link)) {
-		const struct record *r = container_of(link, const struct record, link);
+		const struct record *r = container_of(link, const struct record, by_name);
 
 		if (strcmp(r->job->name, name) == 0)
 			return r->job;
@@ -177,78 +176,53 @@ size_t queue_count(const struct queue *q)
 	return q->njobs;
 }
 
-static struct owner *find_owner(const struct queue *q, uid_t uid)
-{
-	for (size_t i = 0; i < q->nowners; i++)
-		if (q->owners[i].uid == uid)
-			return &q->owners[i];
-	return NULL;
-}
-
+/* As long as this user's jobs are many; asked only of those whose jobs are limited. */
 size_t queue_count_of(const struct queue *q, uid_t uid)
 {
-	const struct owner *o = find_owner(q, uid);
+	const struct table_link *link = table_first(&q->owners, hash_u64(uid));
+	size_t n = 0;
 
-	return o ? o->jobs : 0;
+	for (; link; link = table_next(link))
+		n += container_of(link, const struct record, by_owner)->job->uid == uid;
+	return n;
 }
 
 /* --- publishing ------------------------------------------------------------------------------ */
 
-int queue_reserve(struct queue *q)
+int queue_reserve_jobs(struct queue *q, size_t n)
 {
-	size_t more = q->nspare + 1;
-	struct record **jobs;
-	struct owner *owners;
-	struct record *spare;
+	struct record **jobs = with_room(q->jobs, &q->jobs_cap, q->njobs + n, sizeof(*jobs));
 
-	/* Each publication brings at most one job, one name and one user. */
-	jobs = with_room(q->jobs, &q->jobs_cap, q->njobs + more, sizeof(*jobs));
 	if (!jobs)
 		return -ENOMEM;
 	q->jobs = jobs;
-	owners = with_room(q->owners, &q->owners_cap, q->nowners + more, sizeof(*owners));
-	if (!owners)
+	if (table_reserve(&q->names, n) < 0 || table_reserve(&q->owners, n) < 0)
 		return -ENOMEM;
-	q->owners = owners;
-	if (table_reserve(&q->names, more) < 0)
-		return -ENOMEM;
-	spare = calloc(1, sizeof(*spare));
-	if (!spare)
-		return -ENOMEM;
-	spare->link.next = (struct table_link *)q->spare;
-	q->spare = spare;
-	q->nspare = more;
+	while (q->nspare < n) {
+		struct record *r = calloc(1, sizeof(*r));
+
+		if (!r)
+			return -ENOMEM;
+		r->by_name.next = q->spare;
+		q->spare = &r->by_name;
+		q->nspare++;
+	}
 	return 0;
 }
 
-static void count_owner(struct queue *q, uid_t uid)
+int queue_reserve(struct queue *q)
 {
-	struct owner *o = find_owner(q, uid);
-
-	if (!o) {
-		assert(q->nowners < q->owners_cap);
-		o = &q->owners[q->nowners++];
-		*o = (struct owner){ .uid = uid };
-	}
-	o->jobs++;
+	return queue_reserve_jobs(q, 1);
 }
 
-static void discount_owner(struct queue *q, uid_t uid)
+static struct record *insert(struct queue *q, uint64_t serial)
 {
-	struct owner *o = find_owner(q, uid);
+	size_t at = place(q, serial); /* a turn may publish its new jobs in any order */
 
-	if (--o->jobs == 0)
-		*o = q->owners[--q->nowners];
-}
-
-static struct record *take_spare(struct queue *q)
-{
-	struct record *r = q->spare;
-
-	assert(r); /* the core has forgotten queue_reserve */
-	q->spare = (struct record *)r->link.next;
-	q->nspare--;
-	return r;
+	assert(q->spare && q->njobs < q->jobs_cap); /* the core has forgotten queue_reserve_jobs */
+	memmove(&q->jobs[at + 1], &q->jobs[at], (q->njobs - at) * sizeof(*q->jobs));
+	q->njobs++;
+	return q->jobs[at] = take_spare(q);
 }
 
 struct job *queue_publish(struct queue *q, struct job *draft)
@@ -257,22 +231,19 @@ struct job *queue_publish(struct queue *q, struct job *draft)
 	struct job *replaced = r ? r->job : NULL;
 
 	files_publish(draft->files);
-	draft->changes++;
-	if (!replaced) {
-		assert(q->njobs == 0 || q->jobs[q->njobs - 1]->job->serial < draft->serial);
-		r = take_spare(q);
-		q->jobs[q->njobs++] = r;
-		count_owner(q, draft->uid);
-	} else if (replaced->uid != draft->uid) {
-		discount_owner(q, replaced->uid);
-		count_owner(q, draft->uid);
-	}
-	r->job = draft;
+	if (!r)
+		r = insert(q, draft->serial);
 	if (!replaced || strcmp(replaced->name, draft->name) != 0) {
 		if (replaced)
-			table_drop(&q->names, &r->link);
-		table_put(&q->names, &r->link, name_hash(draft->name));
+			table_drop(&q->names, &r->by_name);
+		table_put(&q->names, &r->by_name, name_hash(draft->name));
 	}
+	if (!replaced || replaced->uid != draft->uid) {
+		if (replaced)
+			table_drop(&q->owners, &r->by_owner);
+		table_put(&q->owners, &r->by_owner, hash_u64(draft->uid));
+	}
+	r->job = draft;
 	return replaced;
 }
 
@@ -286,9 +257,9 @@ struct job *queue_remove(struct queue *q, uint64_t serial)
 		return NULL;
 	memmove(&q->jobs[at], &q->jobs[at + 1], (q->njobs - at - 1) * sizeof(*q->jobs));
 	q->njobs--;
-	table_drop(&q->names, &r->link);
+	table_drop(&q->names, &r->by_name);
+	table_drop(&q->owners, &r->by_owner);
 	job = r->job;
-	discount_owner(q, job->uid);
 	free(r->refused);
 	free(r);
 	return job;
@@ -327,10 +298,8 @@ int queue_add_result(struct queue *q, struct result *r)
 	results = with_room(q->results, &q->results_cap, q->nresults + 1, sizeof(*results));
 	if (results)
 		q->results = results;
-	if (!e || !results || table_reserve(&q->ended_names, 1) < 0) {
-		result_free(r);
+	if (!e || !results || table_reserve(&q->ended_names, 1) < 0)
 		return -ENOMEM;
-	}
 	e->result = r;
 	table_put(&q->ended_names, &e->link, name_hash(r->name));
 	q->results[q->nresults++] = r;
@@ -398,25 +367,21 @@ struct service *queue_service(const struct queue *q)
 
 void queue_assert_sane(const struct queue *q)
 {
-	size_t owned = 0, spare = 0;
+	size_t spare = 0;
 
-	assert(q->names.n == q->njobs && q->ended_names.n == q->nresults);
+	assert(q->names.n == q->njobs && q->owners.n == q->njobs && q->ended_names.n == q->nresults);
 	for (size_t i = 0; i < q->njobs; i++) {
 		const struct job *j = q->jobs[i]->job;
 
 		assert(i == 0 || q->jobs[i - 1]->job->serial < j->serial);
 		assert(queue_find_name(q, j->name) == j); /* found, and no other has the name */
+		assert(queue_count_of(q, j->uid) > 0);
 		job_assert_sane(j);
 		assert(!job_state_final(j->state));
 	}
-	for (size_t i = 0; i < q->nowners; i++) {
-		assert(q->owners[i].jobs > 0);
-		owned += q->owners[i].jobs;
-	}
-	assert(owned == q->njobs);
-	for (const struct record *r = q->spare; r; r = (const struct record *)r->link.next)
+	for (const struct table_link *link = q->spare; link; link = link->next)
 		spare++;
-	assert(spare == q->nspare && q->njobs + spare <= q->jobs_cap);
+	assert(spare == q->nspare && q->njobs <= q->jobs_cap);
 	for (size_t i = 0; i < q->nresults; i++)
 		assert(queue_last_result(q, q->results[i]->name));
 }

@@ -38,12 +38,12 @@ const struct job *queue_next(const struct queue *q, uint64_t after); /* by seria
 size_t queue_count(const struct queue *q);
 size_t queue_count_of(const struct queue *q, uid_t uid);
 
-/* LOCKED. Makes room so that one queue_publish of a new job, name or owner cannot fail; calls add up, and
- * what a dropped draft did not use serves the next one. -ENOMEM. */
-int queue_reserve(struct queue *q);
+/* LOCKED. Makes room for N new jobs, so that queue_publish cannot fail for them; other publications need
+ * none. -ENOMEM. */
+int queue_reserve_jobs(struct queue *q, size_t n);
+int queue_reserve(struct queue *q); /* for one */
 /* LOCKED. Makes DRAFT the published version (new job, new version, new name); publishes its files'
- * drafts; counts the publication in DRAFT's `changes`; returns the version it replaced, to job_free (and its
- * files to files_reap) after the lock, or NULL. */
+ * drafts; returns the version it replaced, to job_free after the lock, or NULL. */
 struct job *queue_publish(struct queue *q, struct job *draft);
 /* LOCKED. Takes the job out; the caller frees the version and files_free()s its files after the lock. */
 struct job *queue_remove(struct queue *q, uint64_t serial);
@@ -53,7 +53,7 @@ void queue_set_refused(struct queue *q, uint64_t serial, const char *text);
 const char *queue_refused(const struct queue *q, uint64_t serial); /* NULL: none */
 
 /* Ended jobs, oldest first. LOCKED to add and prune. */
-int queue_add_result(struct queue *q, struct result *r); /* takes, also on failure */
+int queue_add_result(struct queue *q, struct result *r); /* takes on success; -ENOMEM */
 size_t queue_results(const struct queue *q, const struct result *const **ret);
 const struct result *queue_last_result(const struct queue *q, const char *name); /* latest of that name; NULL */
 size_t queue_prune_results(struct queue *q, int64_t before_wall); /* how many went */
