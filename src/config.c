@@ -40,7 +40,8 @@ static bool check_file(const char *value, char **ret_why);
 #define AT(field) .offset = offsetof(struct config, field)
 #define COUNT(field, lowest, highest) .type = VALUE_COUNT, AT(field), .min = lowest, .max = highest
 #define SECONDS(field, lowest, highest) .type = VALUE_SECONDS, AT(field), .min = lowest, .max = highest
-#define SIZE(field, lowest) .type = VALUE_SIZE, .word = WORD_MAX, AT(field), .min = lowest, .max = LIMIT_MAX - 1
+#define SIZE(field, lowest) \
+	.type = VALUE_SIZE, .word = WORD_MAX, AT(field), .min = lowest, .max = LIMIT_MAX - 1
 #define OR_AUTO .word = WORD_AUTO
 #define OR_MAX .word = WORD_MAX
 #define BOOL(field) .type = VALUE_BOOL, AT(field)
@@ -122,7 +123,13 @@ static char *sentence(const char *format, ...)
 	va_start(args, format);
 	len = vasprintf(&text, format, args);
 	va_end(args);
-	return len < 0 ? NULL : text;
+	if (len < 0)
+		return NULL;
+	/* It is one line, whatever the value that it cites. */
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return text;
 }
 
 /* --- what texts may be --------------------------------------------------------------------------- */
@@ -393,7 +400,8 @@ void config_print(const struct config *c, struct buf *out)
 	}
 }
 
-void config_each(void (*fn)(void *arg, const char *section, const char *key, const char *preset, const char *help), void *arg)
+void config_each(void (*fn)(void *arg, const char *section, const char *key, const char *preset,
+	const char *help), void *arg)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		fn(arg, keys[i].section, keys[i].name, keys[i].preset, keys[i].help);

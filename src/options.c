@@ -385,18 +385,18 @@ static bool never(int err)
 
 static int resolve_field(char **field, const char *what, bool (*may_fail_with)(int err), char **ret_reason)
 {
-	char *path;
+	char *path = NULL;
 	struct stat st;
 	int r = resolve(*field, may_fail_with, &path);
 
-	if (!r) {
-		free(*field);
-		*field = path;
-		r = stat(path, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-	}
-	if (!r || may_fail_with(-r))
-		return 0;
-	return refuse(ret_reason, "%s %s: %s", what, *field, strerror(-r));
+	if (r)
+		return refuse(ret_reason, "%s %s: %s", what, *field, strerror(-r));
+	free(*field);
+	*field = path;
+	r = stat(path, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	if (r && !may_fail_with(-r))
+		return refuse(ret_reason, "%s %s: %s", what, path, strerror(-r));
+	return 0;
 }
 
 /* Whether INNER is OUTER or below it; both resolved. */
@@ -420,7 +420,8 @@ int options_resolve(struct options *o, char **ret_reason)
 	r = resolve_field(&o->mountpoint, "mountpoint", is_dead_mount, ret_reason);
 	if (r)
 		return r;
-	if (!o->staging && asprintf(&o->staging, "%s/.xferfs", strcmp(o->destination, "/") ? o->destination : "") < 0) {
+	if (!o->staging && asprintf(&o->staging, "%s/.xferfs",
+			strcmp(o->destination, "/") ? o->destination : "") < 0) {
 		o->staging = NULL;
 		return -ENOMEM;
 	}
