@@ -116,7 +116,14 @@ compile() {
 	return $status
 }
 
-plain() { [ -n "${plain_done:-}" ] || { compile plain && plain_done=1; }; }
+# The ordinary build, once.
+plain() {
+	if [ -z "${plain_status:-}" ]; then
+		compile plain
+		plain_status=$?
+	fi
+	return "$plain_status"
+}
 
 # --- the tests in C -----------------------------------------------------------------------------
 
