@@ -307,12 +307,16 @@ void run_settle(struct run *run)
 {
 	const struct job *job = run_job(run);
 
-	if (!job || run->ended || !job_state_active(job->state))
+	if (!job || run->ended)
 		return;
 	count_active_time(run);
 	job = run_job(run);
+	if (!job_state_active(job->state) && job->state != JOB_ERROR)
+		return;
 	if (all_here(run, job))
 		settle_done(run);
+	else if (job->state == JOB_ERROR)
+		return;
 	else if (too_long_active(run, job))
 		fail_job(run, OUTCOME_MAX_TIME);
 	else if (too_long_without_progress(run, job) && !run->transfers)

@@ -1,0 +1,421 @@
+#include "harness.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct creds user_creds = {.uid = 1000, .gid = 1000, .umask = 022};
+static const struct creds root_creds = {.umask = 022};
+const struct creds *const user = &user_creds;
+const struct creds *const root = &root_creds;
+
+/* --- null ports ------------------------------------------------------------------------------- */
+
+static void port_fetch(void *arg, struct fetch *f)
+{
+	struct rig *rig = arg;
+
+	assert_true(rig->nfetches < SENT_MAX);
+	rig->fetches[rig->nfetches++] = f;
+}
+
+static void port_cease(void *arg, uint64_t id)
+{
+	struct rig *rig = arg;
+
+	rig->ceased[rig->nceased++] = id;
+}
+
+static void port_want(void *arg, uint64_t id, uint64_t offset)
+{
+	struct rig *rig = arg;
+
+	rig->wanted_id = id;
+	rig->wanted = offset;
+}
+
+static void port_prioritise(void *arg, uint64_t serial, enum job_priority priority)
+{
+}
+
+static void port_limit_all(void *arg, uint64_t rate, bool exempt)
+{
+}
+
+static void port_limit_class(void *arg, enum job_priority priority, uint64_t rate)
+{
+	struct rig *rig = arg;
+
+	rig->class_limit[priority] = rate;
+}
+
+static void port_limit_job(void *arg, uint64_t serial, uint64_t rate)
+{
+	struct rig *rig = arg;
+
+	rig->job_limit = rate;
+}
+
+static void port_order(void *arg, struct order *o)
+{
+	struct rig *rig = arg;
+
+	assert_true(rig->norders < SENT_MAX);
+	rig->orders[rig->norders++] = o;
+}
+
+static void port_cancel_orders(void *arg, uint64_t serial)
+{
+}
+
+static void hook_changed(void *arg, uint64_t serial, const char *name, unsigned what)
+{
+	struct rig *rig = arg;
+
+	rig->changed |= what;
+}
+
+static struct moment rig_moment(void *arg)
+{
+	return ((struct rig *)arg)->moment;
+}
+
+/* --- setting up ------------------------------------------------------------------------------- */
+
+static void start(struct rig *rig)
+{
+	const struct core_ports ports = {
+		.engine = rig, .mover = rig, .fetch = port_fetch, .cease = port_cease, .want = port_want,
+		.prioritise = port_prioritise, .limit_all = port_limit_all, .limit_class = port_limit_class,
+		.limit_job = port_limit_job, .order = port_order, .cancel_orders = port_cancel_orders,
+	};
+	const struct core_hooks hooks = {.changed = hook_changed, .arg = rig};
+	struct core_options options = {
+		.config = &rig->config, .blobs = rig->blobs, .moment = rig_moment, .moment_arg = rig, .seed = 1,
+		.mountpoint = "/mnt", .destination = "/srv",
+	};
+	char path[128];
+	bool set_aside;
+
+	snprintf(path, sizeof(path), "%s/queue.db", rig->directory);
+	assert_return_code(store_open(path, &rig->store, &set_aside), 0);
+	assert_return_code(queue_new(64, &rig->queue), 0);
+	options.store = rig->store;
+	options.queue = rig->queue;
+	assert_return_code(store_load(rig->store, 0, rig->queue, &options.next_serial), 0);
+	assert_return_code(core_new(&options, &rig->core), 0);
+	assert_return_code(core_recover(rig->core), 0);
+	core_set_ports(rig->core, &ports);
+	core_set_hooks(rig->core, &hooks);
+	turn(rig);
+}
+
+static void forget_sent(struct rig *rig)
+{
+	while (rig->nfetches)
+		fetch_free(rig->fetches[--rig->nfetches]);
+	while (rig->norders)
+		order_free(rig->orders[--rig->norders]);
+	rig->nceased = 0;
+}
+
+int rig_setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+	pid_t pid;
+
+	assert_non_null(rig);
+	log_set_level(LOG_LEVEL_ERROR);
+	strcpy(rig->directory, "/tmp/xferfs-core-XXXXXX");
+	assert_non_null(mkdtemp(rig->directory));
+	assert_return_code(config_init(&rig->config), 0);
+	rig->moment = (struct moment){.now = 1000 * NSEC_PER_SEC, .wall_ms = INT64_C(1700000000000)};
+	assert_return_code(blobs_open(rig->directory, &rig->blobs, &pid), 0);
+	start(rig);
+	*state = rig;
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	struct rig *rig = *state;
+	char command[128];
+
+	core_free(rig->core);
+	forget_sent(rig);
+	store_close(rig->store);
+	blobs_close(rig->blobs);
+	config_release(&rig->config);
+	snprintf(command, sizeof(command), "rm -rf %s", rig->directory);
+	assert_int_equal(system(command), 0);
+	free(rig);
+	return 0;
+}
+
+void rig_restart(struct rig *rig)
+{
+	core_free(rig->core);
+	forget_sent(rig);
+	store_close(rig->store);
+	start(rig);
+}
+
+void turn(struct rig *rig)
+{
+	rig->deadline = core_turn(rig->core);
+}
+
+void rig_pass(struct rig *rig, int64_t seconds)
+{
+	rig->moment.now += seconds * NSEC_PER_SEC;
+	rig->moment.wall_ms += seconds * 1000;
+	turn(rig);
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static void note_answer(struct reply *r, int err, const struct answer *answer)
+{
+	struct asked *a = container_of(r, struct asked, reply);
+
+	assert_false(a->answered);
+	a->answered = true;
+	a->err = err;
+	a->answer = *answer;
+}
+
+static void prepare(struct asked *asked)
+{
+	*asked = (struct asked){.reply = {.answer = note_answer}};
+}
+
+static struct message *message_to(uint64_t serial, enum message_kind kind, struct asked *asked, const struct creds *creds)
+{
+	struct message *m = message_new(kind);
+
+	assert_non_null(m);
+	prepare(asked);
+	m->serial = serial;
+	m->reply = &asked->reply;
+	m->creds = creds ? creds_copy(creds) : NULL;
+	return m;
+}
+
+int ask_mkdir(struct rig *rig, const char *name, const struct creds *creds, uint64_t *ret_serial)
+{
+	struct asked asked;
+	struct message *m = message_to(0, MSG_MKDIR, &asked, creds);
+
+	m->name = strdup(name);
+	core_send(rig->core, m);
+	turn(rig);
+	assert_true(asked.answered);
+	if (ret_serial)
+		*ret_serial = asked.answer.serial;
+	return asked.err;
+}
+
+/* Takes what COMMAND points to. */
+int ask_command(struct rig *rig, uint64_t serial, const struct command *command, const struct creds *creds)
+{
+	struct asked asked;
+	struct message *m = message_to(serial, MSG_COMMAND, &asked, creds);
+
+	m->command = *command;
+	core_send(rig->core, m);
+	turn(rig);
+	assert_true(asked.answered);
+	return asked.err;
+}
+
+void begin_verb(struct rig *rig, struct asked *asked, uint64_t serial, enum job_event verb, const struct creds *creds)
+{
+	struct message *m = message_to(serial, MSG_COMMAND, asked, creds);
+
+	m->command.kind = CMD_VERB;
+	m->command.verb = verb;
+	core_send(rig->core, m);
+	turn(rig);
+}
+
+int ask_verb(struct rig *rig, uint64_t serial, enum job_event verb, const struct creds *creds)
+{
+	struct asked asked;
+
+	begin_verb(rig, &asked, serial, verb, creds);
+	sync_all(rig);
+	assert_true(asked.answered);
+	return asked.err;
+}
+
+int ask_add(struct rig *rig, uint64_t serial, const char *lines, const struct creds *creds)
+{
+	const struct addline_rules rules = {.schemes = "http https", .ranges_max = 500, .size_max = LIMIT_MAX};
+	struct command command = {.kind = CMD_ADD};
+	char *reason = NULL;
+	int r = addline_parse(lines, strlen(lines), &rules, &command.additions, &reason);
+
+	free(reason);
+	return r < 0 ? r : ask_command(rig, serial, &command, creds);
+}
+
+int ask_set(struct rig *rig, uint64_t serial, const char *prop, const char *text, const struct creds *creds)
+{
+	const struct command command = {.kind = CMD_SET, .prop = prop_find(prop), .text = strdup(text)};
+
+	assert_non_null(command.prop);
+	return ask_command(rig, serial, &command, creds);
+}
+
+void begin_wait(struct rig *rig, struct asked *asked, uint64_t serial, const struct wait *wait)
+{
+	struct message *m = message_to(serial, MSG_WAIT, asked, NULL);
+
+	m->wait = *wait;
+	if (!m->wait.id)
+		m->wait.id = core_wait_id(rig->core);
+	if (!m->wait.deadline)
+		m->wait.deadline = INT64_MAX;
+	core_send(rig->core, m);
+	turn(rig);
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+const struct job *job_of(struct rig *rig, uint64_t serial)
+{
+	return queue_find(rig->queue, serial);
+}
+
+enum job_state state_of(struct rig *rig, uint64_t serial)
+{
+	const struct job *job = job_of(rig, serial);
+
+	return job ? job->state : JOB_STATE_MAX;
+}
+
+const struct file *file_of(struct rig *rig, uint64_t serial, const char *path)
+{
+	const struct job *job = job_of(rig, serial);
+
+	return job ? file_now(job->files, files_find_path(job->files, path)) : NULL;
+}
+
+uint64_t running_job(struct rig *rig, const char *name, const char *lines)
+{
+	uint64_t serial;
+
+	assert_int_equal(ask_mkdir(rig, name, user, &serial), 0);
+	assert_int_equal(ask_add(rig, serial, lines, user), 0);
+	assert_int_equal(ask_verb(rig, serial, EV_RESUME, user), 0);
+	return serial;
+}
+
+/* --- the other side --------------------------------------------------------------------------- */
+
+struct fetch *take_fetch(struct rig *rig)
+{
+	struct fetch *f;
+
+	assert_true(rig->nfetches > 0);
+	f = rig->fetches[0];
+	memmove(rig->fetches, rig->fetches + 1, --rig->nfetches * sizeof(*rig->fetches));
+	return f;
+}
+
+struct order *take_order(struct rig *rig, enum order_kind kind)
+{
+	for (size_t i = 0; i < rig->norders; i++) {
+		struct order *o = rig->orders[i];
+
+		if (o->mail.kind != kind)
+			continue;
+		memmove(rig->orders + i, rig->orders + i + 1, (--rig->norders - i) * sizeof(*rig->orders));
+		return o;
+	}
+	fail_msg("no order of kind %d", kind);
+	return NULL;
+}
+
+static struct report *report_new(enum report_kind kind, const struct fetch *f)
+{
+	struct report *r = calloc(1, sizeof(*r));
+
+	assert_non_null(r);
+	r->mail.kind = kind;
+	r->id = f->id;
+	r->size = SIZE_UNKNOWN;
+	r->mtime = INT64_MIN;
+	r->retry_after_s = -1;
+	return r;
+}
+
+static void deliver(struct rig *rig, struct mail *mail)
+{
+	mailbox_send(core_mailbox(rig->core), mail);
+	turn(rig);
+}
+
+void send_begun(struct rig *rig, const struct fetch *f, uint64_t size, const char *validator)
+{
+	struct report *r = report_new(REPORT_BEGUN, f);
+
+	r->size = size;
+	r->validator = validator ? strdup(validator) : NULL;
+	deliver(rig, &r->mail);
+}
+
+void send_progress(struct rig *rig, const struct fetch *f, uint64_t have)
+{
+	struct report *r = report_new(REPORT_PROGRESS, f);
+
+	r->bytes_moved = have;
+	assert_return_code(extents_add(&r->have, 0, have), 0);
+	deliver(rig, &r->mail);
+}
+
+void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size)
+{
+	struct report *r = report_new(REPORT_ENDED, f);
+
+	r->outcome = outcome;
+	r->bytes_moved = have;
+	r->size = size;
+	if (have)
+		assert_return_code(extents_add(&r->have, 0, have), 0);
+	deliver(rig, &r->mail);
+}
+
+void send_status(struct rig *rig, const struct fetch *f, int http_status, int64_t retry_after_s)
+{
+	struct report *r = report_new(REPORT_ENDED, f);
+
+	r->outcome = OUTCOME_HTTP_STATUS;
+	r->http_status = http_status;
+	r->retry_after_s = retry_after_s;
+	deliver(rig, &r->mail);
+}
+
+void send_back(struct rig *rig, struct order *o)
+{
+	deliver(rig, &o->mail);
+}
+
+void sync_all(struct rig *rig)
+{
+	for (size_t i = 0; i < rig->norders;) {
+		struct order *o = rig->orders[i];
+
+		if (o->mail.kind != ORDER_SYNC && o->mail.kind != ORDER_DROP) {
+			i++;
+			continue;
+		}
+		memmove(rig->orders + i, rig->orders + i + 1, (--rig->norders - i) * sizeof(*rig->orders));
+		send_back(rig, o);
+		i = 0;
+	}
+}

@@ -1,0 +1,78 @@
+/* The core with a null engine, a null mover, a store in memory and a clock that the test turns.
+ * A test is a list of messages and what is expected: answers, orders, saves.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "core/core.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define SENT_MAX 4096
+
+struct asked {
+	struct reply reply;
+	bool answered;
+	int err;
+	struct answer answer;
+};
+
+struct rig {
+	struct config config;
+	struct store *store;
+	struct blobs *blobs;
+	struct queue *queue;
+	struct core *core;
+	char directory[64];
+	struct moment moment;
+	/* What the core sent, oldest first; the test takes them. */
+	struct fetch *fetches[SENT_MAX];
+	size_t nfetches;
+	uint64_t ceased[SENT_MAX];
+	size_t nceased;
+	uint64_t wanted_id, wanted;
+	struct order *orders[SENT_MAX];
+	size_t norders;
+	uint64_t job_limit, class_limit[PRIORITY_MAX];
+	unsigned changed; /* of the hooks, or'ed */
+	int64_t deadline; /* as the last turn said */
+};
+
+extern const struct creds *const user; /* uid 1000 */
+extern const struct creds *const root;
+
+int rig_setup(void **state);
+int rig_teardown(void **state);
+void rig_restart(struct rig *rig); /* the process was killed and started again; the staging area stays */
+void rig_pass(struct rig *rig, int64_t seconds); /* time passes, and the core has a turn */
+
+void turn(struct rig *rig);
+/* Sends, takes a turn, and gives the answer's errno. */
+int ask_mkdir(struct rig *rig, const char *name, const struct creds *creds, uint64_t *ret_serial);
+int ask_verb(struct rig *rig, uint64_t serial, enum job_event verb, const struct creds *creds);
+int ask_add(struct rig *rig, uint64_t serial, const char *lines, const struct creds *creds);
+int ask_set(struct rig *rig, uint64_t serial, const char *prop, const char *text, const struct creds *creds);
+int ask_command(struct rig *rig, uint64_t serial, const struct command *command, const struct creds *creds);
+/* Sends a verb whose answer comes later. */
+void begin_verb(struct rig *rig, struct asked *asked, uint64_t serial, enum job_event verb, const struct creds *creds);
+void begin_wait(struct rig *rig, struct asked *asked, uint64_t serial, const struct wait *wait);
+
+enum job_state state_of(struct rig *rig, uint64_t serial); /* JOB_STATE_MAX: not there */
+const struct job *job_of(struct rig *rig, uint64_t serial);
+const struct file *file_of(struct rig *rig, uint64_t serial, const char *path);
+/* A job with these lines, resumed: its fetches are in rig->fetches. */
+uint64_t running_job(struct rig *rig, const char *name, const char *lines);
+
+struct fetch *take_fetch(struct rig *rig); /* the oldest; the test frees it */
+struct order *take_order(struct rig *rig, enum order_kind kind); /* the oldest of that kind */
+void send_begun(struct rig *rig, const struct fetch *f, uint64_t size, const char *validator);
+void send_progress(struct rig *rig, const struct fetch *f, uint64_t have);
+void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size);
+void send_status(struct rig *rig, const struct fetch *f, int http_status, int64_t retry_after_s);
+void send_back(struct rig *rig, struct order *o); /* done as it is, then a turn */
+/* Does SYNC and DROP orders as they come until there are none. */
+void sync_all(struct rig *rig);
