@@ -68,6 +68,8 @@ int daemonize(struct daemon_start *ret, int *ret_exit)
 	int ends[2];
 	pid_t child;
 
+	/* What the starter left open is not ours to keep: somebody may wait for the end of a pipe. */
+	close_range(STDERR_FILENO + 1, ~0U, 0);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	fflush(NULL);

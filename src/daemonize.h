@@ -16,7 +16,8 @@ struct daemon_start {
 	int caught; /* memfd behind stderr until ready; -1: none */
 };
 
-/* Forks; in the child *ret_exit is -1, in the parent the code to exit with. 0 or -errno of forking. */
+/* Forks; to be called before anything was opened, since it closes all descriptors but the standard ones.
+ * In the child *ret_exit is -1, in the parent the code to exit with. 0 or -errno of forking. */
 int daemonize(struct daemon_start *ret, int *ret_exit);
 /* Any thread, once. */
 void daemonize_ready(struct daemon_start *d);

@@ -177,10 +177,13 @@ static int start_core(struct server *s, char **ret_reason)
 		r = store_load(s->store, results_since(s->config), options.queue, &options.next_serial);
 	if (!r)
 		r = core_new(&options, &s->core);
-	if (r)
+	if (r) {
 		queue_free(options.queue);
-	else
+	} else {
 		r = core_recover(s->core);
+		if (r)
+			core_free(s->core);
+	}
 	if (r)
 		fail(ret_reason, "cannot load the queue of", s->options->destination, r);
 	return r;
