@@ -32,6 +32,12 @@ enum order_kind {
 	ORDER_DROP,              /* delete the job's blobs (no files), or the blobs of files[] */
 };
 
+enum order_inode {
+	INODE_NONE,
+	INODE_BLOB, /* the blob itself */
+	INODE_COPY, /* a copy under the temporary name */
+};
+
 struct order_file {
 	uint32_t file, generation;
 	int err;                /* out: 0 or -errno for this file */
@@ -46,7 +52,9 @@ struct order_file {
 	char *path;             /* relative to the job's destination */
 	char *placed;           /* out of PLACE: the path it got, if it differs (`number`) */
 	int64_t mtime;          /* INT64_MIN: leave */
-	uint64_t dev, ino;      /* out of PREPARE, in of PLACE */
+	/* Out of PREPARE, in of PLACE: the inode that shall have the name. DEV is 0 before PREPARE, then an
+	 * enum order_inode, since a device's number may be another one after a reboot. */
+	uint64_t dev, ino;
 	bool done;              /* out of PLACE: the file is in its place (also when found to be so) */
 };
 
@@ -78,5 +86,6 @@ void mover_cancel(struct mover *m, uint64_t serial); /* VERIFYs of that job end 
 /* Finishes what was sent (verifying is cancelled), joins. All orders have come back when it returns. */
 void mover_stop(struct mover *m);
 
-/* Done by the calling thread, without a pool: recovery before mounting, and tests. */
+/* Done by the calling thread, without a pool: recovery before mounting, and tests. PREPARE and PLACE
+ * want creds_thread_init in that thread. */
 void order_perform(struct order *o, struct blobs *blobs, int destination_fd);

@@ -1,0 +1,151 @@
+/* Resolving below the destination tree (disk/beneath.h). */
+#include "disk/beneath.h"
+
+#include "base/cleanup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define RACES 64 /* the kernel gives up on ".." (EAGAIN) when something is renamed meanwhile */
+
+static int open_beneath(int root, const char *path, int flags, int *ret_fd)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+
+	for (int i = 0; i < RACES; i++) {
+		long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+
+		if (fd >= 0) {
+			*ret_fd = (int)fd;
+			return 0;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return errno == EXDEV ? -EACCES : -errno;
+	}
+	return -EAGAIN;
+}
+
+/* Opens PATH, a prefix, making its last component in PARENT if it is missing. */
+static int open_or_make(int root, const char *path, int parent, struct durable *d, int *ret_fd)
+{
+	const char *slash = strrchr(path, '/');
+	int r = open_beneath(root, path, O_PATH | O_DIRECTORY, ret_fd);
+
+	if (r != -ENOENT)
+		return r;
+	if (mkdirat(parent, slash ? slash + 1 : path, 0777) < 0) {
+		if (errno != EEXIST)
+			return -errno;
+	} else {
+		r = durable_dir(d, parent);
+		if (r < 0)
+			return r;
+	}
+	/* From the root again: what was made may have been exchanged. */
+	return open_beneath(root, path, O_PATH | O_DIRECTORY, ret_fd);
+}
+
+static int make_dirs(int root, const char *path, struct durable *d, int *ret_fd)
+{
+	cleanup_free char *prefix = strdup(path);
+	cleanup_close int parent = -1;
+
+	if (!prefix)
+		return -ENOMEM;
+	int r = open_beneath(root, ".", O_PATH | O_DIRECTORY, &parent);
+	for (char *at = prefix; r == 0; at++) {
+		int next = -1;
+
+		at = strchrnul(at, '/');
+		bool last = *at == '\0';
+		*at = '\0';
+		r = open_or_make(root, prefix, parent, d, &next);
+		if (r < 0)
+			break;
+		if (last) {
+			*ret_fd = next;
+			break;
+		}
+		close(parent);
+		parent = next;
+		*at = '/';
+	}
+	return r;
+}
+
+int beneath_open_dir(int root, const char *path, bool make, struct durable *d, int *ret_fd)
+{
+	int r = open_beneath(root, path, O_PATH | O_DIRECTORY, ret_fd);
+
+	return r == -ENOENT && make ? make_dirs(root, path, d, ret_fd) : r;
+}
+
+int beneath_stat(int root, const char *path, struct stat *ret)
+{
+	cleanup_close int fd = -1;
+	int r = open_beneath(root, path, O_PATH | O_NOFOLLOW, &fd);
+
+	if (r < 0)
+		return r;
+	return fstat(fd, ret) < 0 ? -errno : 0;
+}
+
+/* --- removing ---------------------------------------------------------------------------------- */
+
+/* One descriptor per level: who nests deeper than a process may open keeps his leftovers. */
+static void empty_dir(int fd, unsigned *leftovers)
+{
+	DIR *dir = fdopendir(fd);
+	const struct dirent *e;
+
+	if (!dir) {
+		close(fd);
+		return;
+	}
+	while ((e = readdir(dir)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			beneath_remove(dirfd(dir), e->d_name, leftovers);
+	closedir(dir);
+}
+
+void beneath_remove(int dirfd, const char *name, unsigned *leftovers)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return;
+	/* EISDIR, or EPERM as POSIX has it: a directory, perhaps. */
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		empty_dir(fd, leftovers);
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		++*leftovers;
+}
+
+/* --- temporary names --------------------------------------------------------------------------- */
+
+void temp_name(const char *name, uint64_t serial, uint32_t file, char ret[TEMP_NAME_LEN])
+{
+	char suffix[48];
+	size_t len = strlen(name);
+	int n = snprintf(suffix, sizeof(suffix), ".xferfs-%" PRIu64, serial);
+
+	if (file != TEMP_TREE)
+		n += snprintf(suffix + n, sizeof(suffix) - (size_t)n, "-%" PRIu32, file);
+	if (len > TEMP_NAME_LEN - 2 - (size_t)n) {
+		len = TEMP_NAME_LEN - 2 - (size_t)n;
+		/* Not within a UTF-8 character: some filesystems refuse what is none. */
+		while (len > 0 && ((unsigned char)name[len] & 0xc0) == 0x80)
+			len--;
+	}
+	snprintf(ret, TEMP_NAME_LEN, ".%.*s%s", (int)len, name, suffix);
+}

@@ -1,0 +1,68 @@
+/* PREPARE and PLACE from the inside: what commit.c (single files) and tree.c (all in one step) share.
+ * Private to the mover.
+ */
+#pragma once
+
+#include "disk/durable.h"
+#include "disk/facts.h"
+#include "disk/mover.h"
+
+#include <sys/stat.h>
+
+void sync_perform(struct order *o, struct blobs *blobs);
+void prepare_perform(struct order *o, struct blobs *blobs, int destination_fd);
+void place_perform(struct order *o, struct blobs *blobs, int destination_fd);
+
+/* How a blob gets to where it belongs. */
+enum way {
+	WAY_UNKNOWN, /* to be tried with the first file of the directory */
+	WAY_RENAME,  /* the caller is the daemon's user */
+	WAY_LINK,    /* he is not: he could not rename out of the staging area */
+	WAY_COPY,    /* another filesystem, or one without links */
+};
+
+struct placing {
+	struct order *o;
+	const struct blobs *blobs;
+	int root;      /* the destination tree; borrowed */
+	bool own;      /* the caller is the daemon's user */
+	bool tree;
+	char *base;    /* where the paths begin: the destination, or the prepared tree */
+	size_t *sorted; /* files[] by directory */
+	struct durable durable;
+	/* The directory at hand, of all files with that dirname. */
+	char *dir;
+	int dirfd;     /* O_PATH; -1: could not be opened, dir_err */
+	int dir_err;
+	bool probed;
+	enum way way;
+	struct facts facts;
+};
+
+int placing_init(struct placing *p, struct order *o, struct blobs *blobs, int root);
+void placing_release(struct placing *p);
+/* Makes F's directory the one at hand; MAKE: with those that are missing. Takes and gives back the
+ * caller's credentials. */
+int placing_enter(struct placing *p, const struct order_file *f, bool make);
+void placing_leave(struct placing *p);
+/* The end of the run of sorted files, from FIRST on, that share a directory. */
+size_t placing_group(const struct placing *p, size_t first);
+struct order_file *placing_file(const struct placing *p, size_t i); /* the Ith in order */
+/* The name under which F waits in its directory: temporary, but within a prepared tree its own. */
+#define STAGED_NAME_LEN 256
+void placing_staged_name(const struct placing *p, const struct order_file *f, char ret[STAGED_NAME_LEN]);
+const char *last_component(const char *path);
+/* All files that have no error yet get ERR. */
+void placing_fail(struct placing *p, int err);
+/* F is durable in its place: the blob goes. */
+void placing_finish(struct placing *p, struct order_file *f);
+
+/* Gives the inode of FD another name; with the credentials assumed. */
+int link_fd(int fd, int dirfd, const char *name);
+/* Renames, unless there is such a name: -EEXIST. */
+int rename_new(int from_dir, const char *from, int to_dir, const char *to);
+
+/* tree.c; called by prepare_perform and place_perform */
+int tree_base(const struct order *o, char **ret); /* path of the prepared tree */
+int tree_clear(struct placing *p);                /* before PREPARE, or to undo it */
+void tree_place(struct placing *p);

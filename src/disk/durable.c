@@ -1,0 +1,103 @@
+/* fsync or syncfs (disk/durable.h), and the order SYNC. */
+#include "disk/durable.h"
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "disk/commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void durable_init(struct durable *d, size_t count, int root)
+{
+	*d = (struct durable){ .many = count > DURABLE_FEW, .root = root };
+}
+
+static int put_off(struct durable *d, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->fs[i].dev == st.st_dev)
+			return 0;
+	if (d->n == DURABLE_FILESYSTEMS)
+		return syncfs(fd) < 0 ? -errno : 0;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return -errno;
+	d->fs[d->n].dev = st.st_dev;
+	d->fs[d->n++].fd = copy;
+	return 0;
+}
+
+int durable_file(struct durable *d, int fd)
+{
+	return d->many ? put_off(d, fd) : io_fsync(fd);
+}
+
+int durable_dir(struct durable *d, int dirfd)
+{
+	cleanup_close int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == EACCES)
+		return syncfs(d->root) < 0 ? -errno : 0;
+	if (fd < 0)
+		return -errno;
+	return durable_file(d, fd);
+}
+
+int durable_end(struct durable *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		if (syncfs(d->fs[i].fd) < 0 && err == 0)
+			err = -errno;
+		close(d->fs[i].fd);
+	}
+	d->n = 0;
+	return err;
+}
+
+/* --- ORDER_SYNC -------------------------------------------------------------------------------- */
+
+static void sync_few(struct order *o, struct blobs *blobs)
+{
+	int fds[DURABLE_FEW];
+
+	/* Writing is begun for all before any is waited for: one commit of the journal for the lot. */
+	for (size_t i = 0; i < o->nfiles; i++) {
+		struct order_file *f = &o->files[i];
+
+		f->err = blob_open_read(blobs, o->serial, f->file, f->generation, &fds[i]);
+		if (f->err == 0)
+			sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
+	}
+	for (size_t i = 0; i < o->nfiles; i++) {
+		struct order_file *f = &o->files[i];
+
+		if (f->err < 0)
+			continue;
+		f->err = io_fdatasync(fds[i]);
+		close(fds[i]);
+	}
+	int r = blobs_sync_dir(blobs, o->serial);
+	for (size_t i = 0; i < o->nfiles && r < 0; i++)
+		if (o->files[i].err == 0)
+			o->files[i].err = r;
+}
+
+void sync_perform(struct order *o, struct blobs *blobs)
+{
+	if (o->nfiles <= DURABLE_FEW) {
+		sync_few(o, blobs);
+		return;
+	}
+	int r = syncfs(blobs_dirfd(blobs)) < 0 ? -errno : 0;
+	for (size_t i = 0; i < o->nfiles; i++)
+		o->files[i].err = r;
+}

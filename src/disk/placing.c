@@ -1,0 +1,186 @@
+/* Walking an order's files directory by directory, and small steps (disk/commit.h). */
+#include "disk/commit.h"
+
+#include "base/cleanup.h"
+#include "disk/beneath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *last_component(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static size_t dirname_len(const char *path)
+{
+	return (size_t)(last_component(path) - path);
+}
+
+/* Equal means: in one directory. Names of one directory need no order among themselves but that of
+ * the job, which `number` shows. */
+static int compare_dirs(const char *a, const char *b)
+{
+	size_t la = dirname_len(a), lb = dirname_len(b);
+	int c = memcmp(a, b, la < lb ? la : lb);
+
+	return c ? c : (la > lb) - (la < lb);
+}
+
+static int compare(const void *pa, const void *pb, void *arg)
+{
+	const struct order_file *files = arg;
+	size_t a = *(const size_t *)pa, b = *(const size_t *)pb;
+	int c = compare_dirs(files[a].path, files[b].path);
+
+	return c ? c : (a > b) - (a < b);
+}
+
+int placing_init(struct placing *p, struct order *o, struct blobs *blobs, int root)
+{
+	*p = (struct placing){
+		.o = o,
+		.blobs = blobs,
+		.root = root,
+		.own = o->creds->uid == geteuid(),
+		.tree = o->commit == COMMIT_TREE,
+		.dirfd = -1,
+	};
+	durable_init(&p->durable, o->nfiles, root);
+	p->sorted = calloc(o->nfiles + 1, sizeof(*p->sorted));
+	if (!p->sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < o->nfiles; i++)
+		p->sorted[i] = i;
+	qsort_r(p->sorted, o->nfiles, sizeof(*p->sorted), compare, o->files);
+	if (p->tree)
+		return tree_base(o, &p->base);
+	p->base = strdup(o->destination);
+	return p->base ? 0 : -ENOMEM;
+}
+
+void placing_release(struct placing *p)
+{
+	placing_leave(p);
+	durable_end(&p->durable);
+	free(p->sorted);
+	free(p->base);
+}
+
+struct order_file *placing_file(const struct placing *p, size_t i)
+{
+	return &p->o->files[p->sorted[i]];
+}
+
+size_t placing_group(const struct placing *p, size_t first)
+{
+	const char *path = placing_file(p, first)->path;
+	size_t end = first + 1;
+
+	while (end < p->o->nfiles && compare_dirs(placing_file(p, end)->path, path) == 0)
+		end++;
+	return end;
+}
+
+void placing_leave(struct placing *p)
+{
+	if (p->dirfd >= 0)
+		close(p->dirfd);
+	free(p->dir);
+	p->dirfd = -1;
+	p->dir = NULL;
+	p->dir_err = 0;
+	p->probed = false;
+	p->way = WAY_UNKNOWN;
+}
+
+/* "BASE/sub/dir" of "sub/dir/x" */
+static int full_dir(const struct placing *p, const struct order_file *f, char **ret)
+{
+	size_t len = dirname_len(f->path);
+	bool here = strcmp(p->base, ".") == 0;
+	int n;
+
+	if (len == 0)
+		n = asprintf(ret, "%s", p->base);
+	else
+		n = asprintf(ret, "%s%s%.*s", here ? "" : p->base, here ? "" : "/", (int)len - 1, f->path);
+	return n < 0 ? -ENOMEM : 0;
+}
+
+int placing_enter(struct placing *p, const struct order_file *f, bool make)
+{
+	cleanup_free char *dir = NULL;
+	int r = full_dir(p, f, &dir);
+
+	if (r < 0)
+		return r;
+	if (p->dir && strcmp(p->dir, dir) == 0 && !(p->dir_err == -ENOENT && make))
+		return p->dir_err;
+	placing_leave(p);
+	r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	r = beneath_open_dir(p->root, dir, make, &p->durable, &p->dirfd);
+	creds_restore();
+	p->dir = take_ptr(dir);
+	p->dir_err = r;
+	return r;
+}
+
+void placing_staged_name(const struct placing *p, const struct order_file *f, char ret[STAGED_NAME_LEN])
+{
+	const char *name = last_component(f->path);
+
+	if (p->tree)
+		snprintf(ret, STAGED_NAME_LEN, "%s", name);
+	else
+		temp_name(name, p->o->serial, f->file, ret);
+}
+
+void placing_fail(struct placing *p, int err)
+{
+	for (size_t i = 0; i < p->o->nfiles; i++)
+		if (p->o->files[i].err == 0)
+			p->o->files[i].err = err;
+}
+
+void placing_finish(struct placing *p, struct order_file *f)
+{
+	if (blob_unlink(p->blobs, p->o->serial, f->file, f->generation) < 0)
+		p->o->leftovers++;
+	f->done = true;
+}
+
+int link_fd(int fd, int dirfd, const char *name)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/* Where the filesystem has no RENAME_NOREPLACE a link does the same; where it has no links either
+ * (few, and of one user) looking first must do. */
+int rename_new(int from_dir, const char *from, int to_dir, const char *to)
+{
+	struct stat st;
+
+	if (renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (linkat(from_dir, from, to_dir, to, 0) == 0)
+		return unlinkat(from_dir, from, 0) < 0 ? -errno : 0;
+	if (errno != EPERM && errno != EOPNOTSUPP)
+		return -errno;
+	if (fstatat(to_dir, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(from_dir, from, to_dir, to) < 0 ? -errno : 0;
+}

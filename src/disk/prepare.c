@@ -1,0 +1,214 @@
+/* PREPARE: each blob becomes what the caller would have made, or is copied beside its target.
+ *
+ *	1. Only a job saved as COMPLETING comes here, so whatever a crash leaves is found again.
+ *	2. The directories are opened, made and probed with the caller's credentials (invariant 5).
+ *	3. The blob, or the copy and its name, is durable before the order comes back; only then is its
+ *	   inode saved, and only then may PLACE run.
+ *	4. It may be repeated: owner, mode and times are set again, a copy is made anew. Nothing has been
+ *	   placed yet, so nothing of the user's is touched but temporary names, which hold our serial.
+ */
+#include "disk/commit.h"
+
+#include "base/cleanup.h"
+#include "disk/beneath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Whether a rename from the staging area can work where links do not exist to try it with. */
+static bool same_mount(const struct placing *p)
+{
+	struct statx a, b;
+
+	if (statx(p->dirfd, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) < 0 ||
+	    statx(blobs_dirfd(p->blobs), "", AT_EMPTY_PATH, STATX_MNT_ID, &b) < 0)
+		return false;
+	return a.stx_mnt_id == b.stx_mnt_id && a.stx_dev_major == b.stx_dev_major &&
+		a.stx_dev_minor == b.stx_dev_minor;
+}
+
+/* Links the blob into the directory and takes the link away: also sees mounts of one filesystem in two
+ * places, subvolumes and project quotas, which no comparison of numbers does. */
+static int try_link(struct placing *p, const struct order_file *f, int blob)
+{
+	char temp[TEMP_NAME_LEN];
+	int r = creds_assume(p->o->creds);
+
+	if (r < 0)
+		return r;
+	temp_name(last_component(f->path), p->o->serial, f->file, temp);
+	r = link_fd(blob, p->dirfd, temp);
+	if (r == -EEXIST && unlinkat(p->dirfd, temp, 0) == 0) /* of a run that was killed */
+		r = link_fd(blob, p->dirfd, temp);
+	if (r == 0 && unlinkat(p->dirfd, temp, 0) < 0)
+		p->o->leftovers++;
+	creds_restore();
+	return r;
+}
+
+static int find_way(struct placing *p, const struct order_file *f, int blob)
+{
+	bool may_rename = p->own && !p->tree; /* a tree that fails is undone: there links are better */
+	int r = try_link(p, f, blob);
+
+	switch (-r) {
+	case 0:
+		p->way = may_rename ? WAY_RENAME : WAY_LINK;
+		return 0;
+	case EXDEV:
+		p->way = WAY_COPY;
+		return 0;
+	case EPERM:
+	case EACCES:
+	case EOPNOTSUPP:
+	case EMLINK:
+	case ENOSYS:
+		p->way = may_rename && same_mount(p) ? WAY_RENAME : WAY_COPY;
+		return 0;
+	}
+	return r;
+}
+
+static int probe(struct placing *p, const struct order_file *f)
+{
+	char temp[TEMP_NAME_LEN];
+
+	if (p->probed)
+		return 0;
+	temp_name(last_component(f->path), p->o->serial, f->file, temp);
+	int r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	r = facts_probe(p->dirfd, temp, &p->facts);
+	creds_restore();
+	p->probed = r == 0;
+	return r;
+}
+
+static int set_mtime(const struct order_file *f, int fd)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = f->mtime } };
+
+	return f->mtime != INT64_MIN && futimens(fd, times) < 0 ? -errno : 0;
+}
+
+static int record(struct order_file *f, int fd, enum order_inode kind)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	f->ino = st.st_ino;
+	f->dev = kind;
+	return 0;
+}
+
+static int prepare_copy(struct placing *p, struct order_file *f, int blob)
+{
+	cleanup_close int copy = -1;
+	char name[STAGED_NAME_LEN];
+
+	/* The mark that PLACE sets before it renames the copy (place.c). */
+	if (fchmod(blob, 0600) < 0)
+		return -errno;
+	placing_staged_name(p, f, name);
+	int r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	r = copy_file(blob, p->dirfd, name, &copy);
+	if (r == 0)
+		r = facts_apply(&p->facts, copy);
+	if (r == 0)
+		r = set_mtime(f, copy);
+	creds_restore();
+	if (r == 0)
+		r = durable_file(&p->durable, copy);
+	if (r == 0)
+		r = durable_dir(&p->durable, p->dirfd);
+	return r < 0 ? r : record(f, copy, INODE_COPY);
+}
+
+static int prepare_file(struct placing *p, struct order_file *f)
+{
+	cleanup_close int blob = -1;
+	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &blob);
+
+	if (r == 0)
+		r = placing_enter(p, f, true);
+	if (r == 0)
+		r = probe(p, f);
+	if (r == 0 && p->way != WAY_COPY) {
+		r = facts_apply(&p->facts, blob);
+		/* A group that an ordinary daemon may not give, but that a new file there gets. */
+		if (r == -EPERM) {
+			p->way = WAY_COPY;
+			r = 0;
+		}
+	}
+	if (r == 0 && p->way == WAY_UNKNOWN)
+		r = find_way(p, f, blob);
+	if (r < 0)
+		return r;
+	if (p->way == WAY_COPY)
+		return prepare_copy(p, f, blob);
+	r = set_mtime(f, blob);
+	if (r == 0)
+		r = durable_file(&p->durable, blob);
+	return r < 0 ? r : record(f, blob, INODE_BLOB);
+}
+
+/* No temporary name stays of a file that failed. */
+static void discard(struct placing *p, struct order_file *f)
+{
+	char name[STAGED_NAME_LEN];
+
+	f->dev = INODE_NONE;
+	f->ino = 0;
+	if (p->tree || placing_enter(p, f, false) < 0 || creds_assume(p->o->creds) < 0)
+		return;
+	placing_staged_name(p, f, name);
+	if (unlinkat(p->dirfd, name, 0) < 0 && errno != ENOENT)
+		p->o->leftovers++;
+	creds_restore();
+}
+
+/* A tree appears whole or not at all. */
+static void fail_tree_whole(struct placing *p)
+{
+	for (size_t i = 0; i < p->o->nfiles; i++)
+		if (p->o->files[i].err < 0) {
+			placing_fail(p, -ECANCELED);
+			tree_clear(p);
+			return;
+		}
+}
+
+void prepare_perform(struct order *o, struct blobs *blobs, int destination_fd)
+{
+	struct placing p;
+	int r = placing_init(&p, o, blobs, destination_fd);
+
+	if (r == 0 && p.tree)
+		r = tree_clear(&p);
+	if (r < 0) {
+		placing_fail(&p, r);
+		placing_release(&p);
+		return;
+	}
+	for (size_t i = 0; i < o->nfiles; i++) {
+		struct order_file *f = placing_file(&p, i);
+
+		f->err = prepare_file(&p, f);
+	}
+	r = durable_end(&p.durable);
+	if (r < 0)
+		placing_fail(&p, r);
+	if (p.tree)
+		fail_tree_whole(&p);
+	for (size_t i = 0; i < o->nfiles; i++)
+		if (placing_file(&p, i)->err < 0)
+			discard(&p, placing_file(&p, i));
+	placing_release(&p);
+}

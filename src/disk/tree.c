@@ -1,0 +1,337 @@
+/* commit=tree: all files appear as the directory DEST in one step.
+ *
+ *	1. PREPARE makes the directory `.DEST.xferfs-SERIAL` (N) beside DEST (O), with all directories in it,
+ *	   and the copies where files must be copied.
+ *	2. PLACE links the blobs into N < N's directories are durable < N is renamed to DEST, or exchanged
+ *	   with it < DEST's directory is durable < what is at the temporary name then, the old O, is deleted
+ *	   < the blobs are deleted < `done`.
+ *	3. A failure before the switch undoes all: N is deleted, the blobs have never left the staging area.
+ *
+ * After a crash the question is whether the switch has happened:
+ *
+ *	a prepared inode is found in N                        no
+ *	else: N is there, DEST is not                         no (nothing was linked yet)
+ *	else: a blob is gone or has a second name, or a       yes: N, if it is there, is the old O
+ *	      copied file is not in N
+ *	else                                                  no (nothing was linked yet)
+ */
+#include "disk/commit.h"
+
+#include "base/cleanup.h"
+#include "disk/beneath.h"
+#include "model/name.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NUMBERS 9999u
+
+struct tree {
+	struct placing *p;
+	int parent;           /* of DEST; O_PATH */
+	const char *dest;     /* last component of the destination; borrowed */
+	const char *prepared; /* last component of p->base; borrowed */
+};
+
+/* --- names ------------------------------------------------------------------------------------- */
+
+/* The directory that DEST is in. */
+static int parent_path(const char *destination, char **ret)
+{
+	const char *slash = strrchr(destination, '/');
+
+	*ret = slash ? strndup(destination, (size_t)(slash - destination)) : strdup(".");
+	return *ret ? 0 : -ENOMEM;
+}
+
+int tree_base(const struct order *o, char **ret)
+{
+	const char *name = last_component(o->destination);
+	char temp[TEMP_NAME_LEN];
+
+	/* The root of the tree has no name that could be exchanged. */
+	if (strcmp(o->destination, ".") == 0)
+		return -EOPNOTSUPP;
+	temp_name(name, o->serial, TEMP_TREE, temp);
+	return asprintf(ret, "%.*s%s", (int)(name - o->destination), o->destination, temp) < 0 ? -ENOMEM : 0;
+}
+
+/* With the caller's credentials. */
+static int tree_open(struct placing *p, struct tree *ret)
+{
+	cleanup_free char *parent = NULL;
+	int r = parent_path(p->o->destination, &parent);
+
+	*ret = (struct tree){
+		.p = p,
+		.parent = -1,
+		.dest = last_component(p->o->destination),
+		.prepared = last_component(p->base),
+	};
+	return r < 0 ? r : beneath_open_dir(p->root, parent, true, &p->durable, &ret->parent);
+}
+
+int tree_clear(struct placing *p)
+{
+	cleanup_close int parent = -1;
+	struct tree t;
+	unsigned left = 0;
+
+	placing_leave(p);
+	int r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	r = tree_open(p, &t);
+	parent = t.parent;
+	if (r == 0)
+		beneath_remove(parent, t.prepared, &left);
+	creds_restore();
+	p->o->leftovers += left;
+	return r;
+}
+
+/* --- how far it had come ----------------------------------------------------------------------- */
+
+static bool in_prepared(const struct tree *t, const struct order_file *f)
+{
+	cleanup_free char *path = NULL;
+	struct stat st;
+
+	return asprintf(&path, "%s/%s", t->prepared, f->path) >= 0 && beneath_stat(t->parent, path, &st) == 0 &&
+		S_ISREG(st.st_mode) && st.st_ino == f->ino;
+}
+
+/* Called when no prepared inode is in N. */
+static bool was_placed(const struct tree *t, const struct order_file *f)
+{
+	cleanup_close int blob = -1;
+	struct stat st;
+
+	if (f->dev == INODE_COPY)
+		return true;
+	if (blob_open_read(t->p->blobs, t->p->o->serial, f->file, f->generation, &blob) < 0)
+		return true;
+	return fstat(blob, &st) == 0 && st.st_nlink > 1;
+}
+
+static bool has_switched(const struct tree *t)
+{
+	const struct order *o = t->p->o;
+	struct stat st;
+
+	for (size_t i = 0; i < o->nfiles; i++)
+		if (in_prepared(t, &o->files[i]))
+			return false;
+	if (fstatat(t->parent, t->prepared, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    fstatat(t->parent, t->dest, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	for (size_t i = 0; i < o->nfiles; i++)
+		if (was_placed(t, &o->files[i]))
+			return true;
+	return false;
+}
+
+/* --- filling N --------------------------------------------------------------------------------- */
+
+static int fill_file(struct placing *p, const struct order_file *f)
+{
+	const char *name = last_component(f->path);
+	cleanup_close int blob = -1;
+	struct stat st;
+	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &blob);
+
+	if (r == 0)
+		r = placing_enter(p, f, true);
+	if (r < 0)
+		return r;
+	if (fstatat(p->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_ino == f->ino)
+		return 0;
+	if (f->dev != INODE_BLOB) /* somebody deleted the copy: PREPARE again */
+		return f->dev == INODE_COPY ? -EAGAIN : -EINVAL;
+	r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	r = link_fd(blob, p->dirfd, name);
+	creds_restore();
+	return r == -EXDEV ? -EAGAIN : r;
+}
+
+static int fill(struct placing *p)
+{
+	for (size_t i = 0; i < p->o->nfiles; ) {
+		size_t end = placing_group(p, i);
+
+		for (; i < end; i++) {
+			struct order_file *f = placing_file(p, i);
+
+			f->err = fill_file(p, f);
+			if (f->err < 0)
+				return f->err;
+		}
+		int r = durable_dir(&p->durable, p->dirfd);
+		if (r < 0)
+			return r;
+	}
+	return durable_end(&p->durable);
+}
+
+/* --- the switch (with the caller's credentials) ------------------------------------------------ */
+
+/* "../DEST.1/x": where a file is, seen from the destination that was asked for. */
+static int note_number(struct placing *p, const char *numbered)
+{
+	for (size_t i = 0; i < p->o->nfiles; i++) {
+		struct order_file *f = &p->o->files[i];
+
+		free(f->placed);
+		if (asprintf(&f->placed, "../%s/%s", numbered, f->path) < 0) {
+			f->placed = NULL;
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* After a crash: under which number the tree is, by the inode of a file in it. */
+static void find_number(const struct tree *t)
+{
+	const struct order_file *f = &t->p->o->files[0];
+	struct stat st;
+
+	for (unsigned n = 1; n <= NUMBERS; n++) {
+		cleanup_free char *name = NULL, *path = NULL;
+
+		if (name_number(t->dest, n, &name) < 0 || asprintf(&path, "%s/%s", name, f->path) < 0 ||
+		    fstatat(t->parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return;
+		if (beneath_stat(t->parent, path, &st) == 0 && st.st_ino == f->ino) {
+			note_number(t->p, name);
+			return;
+		}
+	}
+}
+
+static int switch_numbered(const struct tree *t)
+{
+	int r = rename_new(t->parent, t->prepared, t->parent, t->dest);
+
+	for (unsigned n = 1; n <= NUMBERS && r == -EEXIST; n++) {
+		cleanup_free char *name = NULL;
+
+		r = name_number(t->dest, n, &name);
+		if (r == 0)
+			r = rename_new(t->parent, t->prepared, t->parent, name);
+		if (r == 0)
+			note_number(t->p, name); /* without memory the name is not told; the files are there */
+	}
+	return r;
+}
+
+/* What came out must be a directory still: somebody's file, put there since it was looked at, is not
+ * ours to delete. */
+static int check_exchanged(const struct tree *t)
+{
+	struct stat st;
+
+	if (fstatat(t->parent, t->prepared, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode))
+		return 0;
+	if (renameat2(t->parent, t->prepared, t->parent, t->dest, RENAME_EXCHANGE) < 0)
+		return -errno;
+	return -ENOTDIR;
+}
+
+static int switch_over(const struct tree *t)
+{
+	struct stat st;
+
+	if (fstatat(t->parent, t->dest, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? rename_new(t->parent, t->prepared, t->parent, t->dest) : -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	if (renameat2(t->parent, t->prepared, t->parent, t->dest, RENAME_EXCHANGE) == 0)
+		return check_exchanged(t);
+	return errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+
+static int switch_tree(const struct tree *t)
+{
+	switch (t->p->o->conflict) {
+	case CONFLICT_KEEP:
+		return rename_new(t->parent, t->prepared, t->parent, t->dest);
+	case CONFLICT_NUMBER:
+		return switch_numbered(t);
+	case CONFLICT_REPLACE:
+	case CONFLICT_MAX:
+		break;
+	}
+	return switch_over(t);
+}
+
+/* --- all --------------------------------------------------------------------------------------- */
+
+/* After the switch: it is made durable, the old tree goes, then the blobs. */
+static int settle(struct tree *t)
+{
+	struct placing *p = t->p;
+	int r = durable_dir(&p->durable, t->parent);
+
+	if (r == 0)
+		r = durable_end(&p->durable);
+	if (r == 0)
+		r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	beneath_remove(t->parent, t->prepared, &p->o->leftovers);
+	creds_restore();
+	for (size_t i = 0; i < p->o->nfiles; i++) {
+		p->o->files[i].err = 0;
+		placing_finish(p, &p->o->files[i]);
+	}
+	return 0;
+}
+
+static int place(struct tree *t)
+{
+	struct placing *p = t->p;
+
+	if (has_switched(t)) {
+		if (p->o->conflict == CONFLICT_NUMBER)
+			find_number(t);
+		return settle(t);
+	}
+	int r = fill(p);
+	if (r == 0)
+		r = creds_assume(p->o->creds);
+	if (r == 0) {
+		r = switch_tree(t);
+		creds_restore();
+	}
+	placing_leave(p);
+	if (r == 0)
+		return settle(t);
+	tree_clear(p);
+	return r;
+}
+
+void tree_place(struct placing *p)
+{
+	cleanup_close int parent = -1;
+	struct tree t;
+
+	if (p->o->nfiles == 0)
+		return;
+	int r = creds_assume(p->o->creds);
+	if (r == 0) {
+		r = tree_open(p, &t);
+		creds_restore();
+		parent = t.parent;
+	}
+	if (r == 0)
+		r = place(&t);
+	if (r < 0)
+		placing_fail(p, r);
+}
