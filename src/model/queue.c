@@ -2,7 +2,7 @@
  *
  *	jobs      records in ascending order of serials; new serials are the highest, so they are appended
  *	names     the same records, hashed by the name of the published version
- *	owners    the same, hashed by its uid
+ *	owners    how many jobs each user has; few users, but room for as many as there are jobs
  *	results   ended jobs, oldest first; of one name the latest is found first
  *
  * Publishing may not fail, because the draft is saved by then: queue_reserve_jobs makes the room before.
@@ -18,9 +18,13 @@
 /* A job in the queue: what stays while its versions come and go. */
 struct record {
 	struct table_link by_name;
-	struct table_link by_owner;
 	struct job *job; /* the published version */
 	char *refused;   /* NULL: none */
+};
+
+struct owner {
+	uid_t uid;
+	size_t jobs;
 };
 
 struct ended {
@@ -31,7 +35,9 @@ struct ended {
 struct queue {
 	struct record **jobs;
 	size_t njobs, jobs_cap;
-	struct table names, owners;
+	struct table names;
+	struct owner *owners;
+	size_t nowners, owners_cap;
 	struct table_link *spare; /* reserved records, by by_name */
 	size_t nspare;
 	struct result **results;
@@ -113,7 +119,7 @@ void queue_free(struct queue *q)
 	free(q->results);
 	free(q->refused);
 	table_release(&q->names);
-	table_release(&q->owners);
+	free(q->owners);
 	table_release(&q->ended_names);
 	events_free(q->events);
 	free(q);
@@ -176,15 +182,19 @@ size_t queue_count(const struct queue *q)
 	return q->njobs;
 }
 
-/* As long as this user's jobs are many; asked only of those whose jobs are limited. */
+static struct owner *find_owner(const struct queue *q, uid_t uid)
+{
+	for (size_t i = 0; i < q->nowners; i++)
+		if (q->owners[i].uid == uid)
+			return &q->owners[i];
+	return NULL;
+}
+
 size_t queue_count_of(const struct queue *q, uid_t uid)
 {
-	const struct table_link *link = table_first(&q->owners, hash_u64(uid));
-	size_t n = 0;
+	const struct owner *o = find_owner(q, uid);
 
-	for (; link; link = table_next(link))
-		n += container_of(link, const struct record, by_owner)->job->uid == uid;
-	return n;
+	return o ? o->jobs : 0;
 }
 
 /* --- publishing ------------------------------------------------------------------------------ */
@@ -192,11 +202,16 @@ size_t queue_count_of(const struct queue *q, uid_t uid)
 int queue_reserve_jobs(struct queue *q, size_t n)
 {
 	struct record **jobs = with_room(q->jobs, &q->jobs_cap, q->njobs + n, sizeof(*jobs));
+	struct owner *owners;
 
 	if (!jobs)
 		return -ENOMEM;
 	q->jobs = jobs;
-	if (table_reserve(&q->names, n) < 0 || table_reserve(&q->owners, n) < 0)
+	owners = with_room(q->owners, &q->owners_cap, q->njobs + n, sizeof(*owners));
+	if (!owners)
+		return -ENOMEM;
+	q->owners = owners;
+	if (table_reserve(&q->names, n) < 0)
 		return -ENOMEM;
 	while (q->nspare < n) {
 		struct record *r = calloc(1, sizeof(*r));
@@ -213,6 +228,26 @@ int queue_reserve_jobs(struct queue *q, size_t n)
 int queue_reserve(struct queue *q)
 {
 	return queue_reserve_jobs(q, 1);
+}
+
+static void count_owner(struct queue *q, uid_t uid)
+{
+	struct owner *o = find_owner(q, uid);
+
+	if (!o) {
+		assert(q->nowners < q->owners_cap);
+		o = &q->owners[q->nowners++];
+		*o = (struct owner){ .uid = uid };
+	}
+	o->jobs++;
+}
+
+static void discount_owner(struct queue *q, uid_t uid)
+{
+	struct owner *o = find_owner(q, uid);
+
+	if (--o->jobs == 0)
+		*o = q->owners[--q->nowners];
 }
 
 static struct record *insert(struct queue *q, uint64_t serial)
@@ -240,8 +275,8 @@ struct job *queue_publish(struct queue *q, struct job *draft)
 	}
 	if (!replaced || replaced->uid != draft->uid) {
 		if (replaced)
-			table_drop(&q->owners, &r->by_owner);
-		table_put(&q->owners, &r->by_owner, hash_u64(draft->uid));
+			discount_owner(q, replaced->uid);
+		count_owner(q, draft->uid);
 	}
 	r->job = draft;
 	return replaced;
@@ -258,8 +293,8 @@ struct job *queue_remove(struct queue *q, uint64_t serial)
 	memmove(&q->jobs[at], &q->jobs[at + 1], (q->njobs - at - 1) * sizeof(*q->jobs));
 	q->njobs--;
 	table_drop(&q->names, &r->by_name);
-	table_drop(&q->owners, &r->by_owner);
 	job = r->job;
+	discount_owner(q, job->uid);
 	free(r->refused);
 	free(r);
 	return job;
@@ -367,18 +402,22 @@ struct service *queue_service(const struct queue *q)
 
 void queue_assert_sane(const struct queue *q)
 {
-	size_t spare = 0;
+	size_t spare = 0, owned = 0;
 
-	assert(q->names.n == q->njobs && q->owners.n == q->njobs && q->ended_names.n == q->nresults);
+	assert(q->names.n == q->njobs && q->ended_names.n == q->nresults);
 	for (size_t i = 0; i < q->njobs; i++) {
 		const struct job *j = q->jobs[i]->job;
 
 		assert(i == 0 || q->jobs[i - 1]->job->serial < j->serial);
 		assert(queue_find_name(q, j->name) == j); /* found, and no other has the name */
-		assert(queue_count_of(q, j->uid) > 0);
 		job_assert_sane(j);
 		assert(!job_state_final(j->state));
 	}
+	for (size_t i = 0; i < q->nowners; i++) {
+		assert(q->owners[i].jobs > 0 && find_owner(q, q->owners[i].uid) == &q->owners[i]);
+		owned += q->owners[i].jobs;
+	}
+	assert(owned == q->njobs);
 	for (const struct table_link *link = q->spare; link; link = link->next)
 		spare++;
 	assert(spare == q->nspare && q->njobs <= q->jobs_cap);

@@ -8,7 +8,8 @@
  *	levels above it have nothing that waits. Within a level the job with the fewest bytes served
  *	(among those with something to start) is next: round robin by bytes.
  *	Slots: at most `window` transfers are given to the engine, at most `running_jobs` background jobs at
- *	once. A job of a higher level takes slots from the lowest one: SCHED_STOP.
+ *	once. A job of a higher level takes slots from the lowest one: SCHED_STOP. A foreground job that runs
+ *	nothing takes one from a foreground job that runs several.
  */
 #pragma once
 
@@ -21,7 +22,7 @@ struct sched;
 
 struct sched_limits {
 	uint32_t window;       /* transfers in the engine, running or waiting for a connection */
-	uint32_t per_job;      /* of one job, while other jobs of its level have something to start */
+	uint32_t per_job;      /* of one job, while other jobs of its level can start something in its stead */
 	uint32_t running_jobs; /* background jobs side by side */
 };
 
@@ -35,7 +36,8 @@ void sched_leave(struct sched *s, uint64_t serial);
 void sched_set_priority(struct sched *s, uint64_t serial, enum job_priority priority);
 void sched_hold(struct sched *s, uint64_t serial, bool hold); /* limit 0, metered, offline: start nothing */
 
-/* File ID of the job waits to be started; FRONT: before the others (a reader waits for it). */
+/* File ID of the job waits to be started; FRONT: before the others (a reader waits for it). One that waits
+ * already may be moved to the front so. -ENOENT: the job has not joined; -ENOMEM. */
 int sched_file_waits(struct sched *s, uint64_t serial, uint32_t file, bool front);
 void sched_served(struct sched *s, uint64_t serial, uint64_t bytes);
 void sched_ended(struct sched *s, uint64_t serial); /* one of its transfers has ended */
@@ -43,9 +45,10 @@ void sched_ended(struct sched *s, uint64_t serial); /* one of its transfers has 
 struct sched_step {
 	enum { SCHED_NOTHING, SCHED_START, SCHED_STOP } action;
 	uint64_t serial; /* STOP: one transfer of that job, the core chooses the youngest */
-	uint32_t file;   /* START; it counts as running from now on */
+	uint32_t file;   /* START; it counts as running until sched_ended, also if it cannot be started any more */
 };
 /* Called until SCHED_NOTHING. */
 struct sched_step sched_next(struct sched *s);
+void sched_assert_sane(const struct sched *s);
 bool sched_waiting(const struct sched *s, uint64_t serial); /* has something to start */
 uint32_t sched_running(const struct sched *s, uint64_t serial);
