@@ -45,8 +45,12 @@ static void add_excerpt(struct buf *out, const char *text)
 	size_t len = strnlen(text, EXCERPT_MAX + 1);
 
 	buf_addc(out, '\'');
-	for (size_t i = 0; i < len && i < EXCERPT_MAX; i++)
-		buf_addc(out, char_is_control(text[i]) ? '?' : text[i]);
+	for (size_t i = 0; i < len && i < EXCERPT_MAX; i++) {
+		size_t control = text_control(text + i);
+
+		buf_addc(out, control ? '?' : text[i]);
+		i += control > 1;
+	}
 	buf_adds(out, len > EXCERPT_MAX ? "...'" : "'");
 }
 

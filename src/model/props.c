@@ -242,9 +242,9 @@ static bool is_proxy_url(const char *url)
 static bool is_host_and_port(const char *text)
 {
 	cleanup_buf struct buf url = { 0 };
-	size_t len = strlen(text);
+	const char *at = strrchr(text, '@'), *colon = strrchr(at ? at : text, ':');
 
-	if (len == 0 || !char_is_digit(text[len - 1]) || !strchr(text, ':') || text[len - 1] == ']')
+	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")])
 		return false;
 	buf_printf(&url, "http://%s", text);
 	return url.data && !url.failed && is_proxy_url(url.data);

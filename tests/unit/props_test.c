@@ -183,6 +183,8 @@ static void refused(void **state)
 		{ "proxy", "host", -EINVAL },
 		{ "proxy", "host:", -EINVAL },
 		{ "proxy", "host:port", -EINVAL },
+		{ "proxy", "user:6@host", -EINVAL },
+		{ "proxy", "[::1]", -EINVAL },
 		{ "proxy", "host:99999", -EINVAL },
 		{ "proxy", "http://h:1/path", -EINVAL },
 		{ "proxy", "http://h:1?x", -EINVAL },
