@@ -13,6 +13,8 @@
 #include "core/core.h"
 #include "fs/ino.h"
 
+#include <stdio.h>
+
 /* How a read of the row is served. */
 enum ctl_read {
 	CTL_NONE,   /* it is only written */
@@ -95,3 +97,4 @@ struct figures {
 struct figures ctl_figures(const struct job *j);
 
 void ctl_show_stats(const struct ctl *row, struct ctl_view *view, struct buf *out);
+void ctl_show_refused(const struct ctl *row, struct ctl_view *view, struct buf *out);

@@ -163,14 +163,6 @@ static void show_error(const struct ctl *row, struct ctl_view *view, struct buf 
 	}
 }
 
-static void show_refused(const struct ctl *row, struct ctl_view *view, struct buf *out)
-{
-	const char *text = queue_refused(view->queue, view->job ? view->job->serial : 0);
-
-	if (text)
-		buf_printf(out, "%s\n", text);
-}
-
 static void put_index_line(struct buf *out, const struct job *j, uint32_t id, const struct file *file)
 {
 	const struct live *live = file_live(j->files, id);
@@ -237,7 +229,7 @@ const struct ctl job_ctls[] = {
 	{ "log",      0444, CTL_LOG },
 	{ "progress", 0444, CTL_TEXT, .show = show_progress },
 	{ "error",    0444, CTL_TEXT, .show = show_error },
-	{ "refused",  0444, CTL_TEXT, .show = show_refused },
+	{ "refused",  0444, CTL_TEXT, .show = ctl_show_refused },
 	{ "index",    0444, CTL_TEXT, .show = show_index },
 	{ "info",     0444, CTL_TEXT, .show = show_info },
 	{ "add",      0222, CTL_NONE, .lines = true, .store = store_add },

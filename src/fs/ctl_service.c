@@ -101,9 +101,10 @@ static void show_version(const struct ctl *row, struct ctl_view *view, struct bu
 	buf_adds(out, XFERFS_VERSION "\n");
 }
 
-static void show_refused(const struct ctl *row, struct ctl_view *view, struct buf *out)
+/* Of a job's row, and of the service's. */
+void ctl_show_refused(const struct ctl *row, struct ctl_view *view, struct buf *out)
 {
-	const char *text = queue_refused(view->queue, 0);
+	const char *text = queue_refused(view->queue, view->job ? view->job->serial : 0);
 
 	if (text)
 		buf_printf(out, "%s\n", text);
@@ -138,6 +139,6 @@ const struct ctl service_ctls[] = {
 	{ "config",  0444, CTL_TEXT, .show = show_config },
 	{ "network", 0644, CTL_TEXT, .show = show_network, .store = store_network },
 	{ "version", 0444, CTL_TEXT, .show = show_version },
-	{ "refused", 0444, CTL_TEXT, .show = show_refused },
+	{ "refused", 0444, CTL_TEXT, .show = ctl_show_refused },
 };
 const size_t service_ctl_count = ARRAY_SIZE(service_ctls);

@@ -1,0 +1,148 @@
+/* Open files, and the credentials of those who open them. */
+#include "fs/private.h"
+
+#include "base/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATUS_MAX (1 << 20) /* of /proc/PID/status: 65536 groups fit */
+#define GROUPS_MAX 65536
+
+static size_t parse_groups(const char *text, gid_t *groups, size_t max)
+{
+	size_t n = 0;
+
+	for (;;) {
+		char *end;
+		unsigned long g;
+
+		while (*text == ' ' || *text == '\t')
+			text++;
+		g = strtoul(text, &end, 10);
+		if (end == text || n == max)
+			return n;
+		groups[n++] = (gid_t)g;
+		text = end;
+	}
+}
+
+/* The line KEY of /proc/PID/status, behind "KEY:\t". */
+static const char *status_field(const char *status, const char *key)
+{
+	const char *at = strstr(status, key);
+
+	return at ? at + strlen(key) : NULL;
+}
+
+static struct creds *creds_full(const struct fuse_ctx *ctx)
+{
+	cleanup_free char *status = NULL;
+	cleanup_free gid_t *groups = NULL;
+	const char *field;
+	char path[64];
+	size_t n = 0;
+	mode_t umask_of = CREDS_UMASK_DEFAULT;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)ctx->pid);
+	/* A pid of 0 is an asker in another pid namespace: judged by uid and gid alone. */
+	if (ctx->pid > 0 && io_read_file(AT_FDCWD, path, STATUS_MAX, &status) == 0) {
+		field = status_field(status, "\nUmask:\t");
+		if (field)
+			umask_of = (mode_t)strtoul(field, NULL, 8) & 0777;
+		field = status_field(status, "\nGroups:\t");
+		if (field) {
+			size_t max = strcspn(field, "\n") / 2 + 1;
+
+			groups = calloc(max < GROUPS_MAX ? max : GROUPS_MAX, sizeof(*groups));
+			if (!groups)
+				return NULL;
+			n = parse_groups(field, groups, max < GROUPS_MAX ? max : GROUPS_MAX);
+		}
+	}
+	return creds_new(ctx->uid, ctx->gid, umask_of, n, groups);
+}
+
+struct creds *creds_of_asker(fuse_req_t req)
+{
+	return creds_full(fuse_req_ctx(req));
+}
+
+struct creds *creds_of_reader(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	if (ctx->uid == 0 || ctx->uid == core_daemon_uid(fs_of(req)->core))
+		return creds_new(ctx->uid, ctx->gid, CREDS_UMASK_DEFAULT, 0, NULL);
+	return creds_full(ctx);
+}
+
+struct handle *handle_new(struct fs *fs, struct place place, struct creds *creds)
+{
+	struct handle *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	*h = (struct handle) { .fs = fs, .place = place, .creds = creds, .fd = -1, .refs = 1 };
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_mutex_lock(&fs->lock);
+	h->next = fs->handles;
+	if (h->next)
+		h->next->prev = h;
+	fs->handles = h;
+	pthread_mutex_unlock(&fs->lock);
+	return h;
+}
+
+struct handle *handle_get(struct handle *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->refs++;
+	pthread_mutex_unlock(&h->lock);
+	return h;
+}
+
+static void handle_free(struct handle *h)
+{
+	if (h->ph)
+		fuse_pollhandle_destroy(h->ph);
+	if (h->fd >= 0)
+		close(h->fd);
+	buf_release(&h->text);
+	buf_release(&h->line);
+	creds_free(h->creds);
+	pthread_mutex_destroy(&h->lock);
+	free(h);
+}
+
+void handle_put(struct handle *h)
+{
+	struct fs *fs = h->fs;
+	bool last;
+
+	/* fs.lock too: the notify thread walks the list, and must not find one that is being freed. */
+	pthread_mutex_lock(&fs->lock);
+	pthread_mutex_lock(&h->lock);
+	last = --h->refs == 0;
+	pthread_mutex_unlock(&h->lock);
+	if (last) {
+		if (h->next)
+			h->next->prev = h->prev;
+		if (h->prev)
+			h->prev->next = h->next;
+		else
+			fs->handles = h->next;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (last)
+		handle_free(h);
+}
+
+void handle_reply_open(struct handle *h, fuse_req_t req, struct fuse_file_info *fi)
+{
+	fi->fh = (uintptr_t)h;
+	if (fuse_reply_open(req, fi) != 0)
+		handle_put(h);
+}

@@ -1,0 +1,576 @@
+/* Reading the tree: names, attributes, directories.
+ *
+ * Nothing here sends a message: a FUSE worker looks at what is published, under the core's read lock,
+ * and answers after it has let the lock go. What may change has no timeout in the kernel's caches; the
+ * names of control files last as long as the job's directory, which is asked for each time.
+ */
+#include "fs/private.h"
+
+#include "model/url.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+
+#define DIR_MODE (S_IFDIR | 0777)
+#define LINK_MODE (S_IFLNK | 0777)
+#define STAGED_MODE (S_IFREG | 0400)
+#define BLOCK 512
+
+/* --- attributes --------------------------------------------------------------------------------- */
+
+static void attr_times(struct stat *st, int64_t wall)
+{
+	st->st_atime = st->st_mtime = st->st_ctime = wall;
+}
+
+static void attr_service(struct fs *fs, struct stat *st, mode_t mode)
+{
+	st->st_mode = mode;
+	st->st_uid = core_daemon_uid(fs->core);
+	st->st_gid = fs->daemon_gid;
+	st->st_nlink = S_ISDIR(mode) ? 2 : 1;
+	attr_times(st, fs->started);
+}
+
+static void attr_job(const struct job *j, struct stat *st, mode_t mode)
+{
+	st->st_mode = (mode & S_IFMT) | (S_ISLNK(mode) ? 0777 : mode & j->mode & 0777);
+	st->st_uid = j->uid;
+	st->st_gid = j->gid;
+	st->st_nlink = S_ISDIR(mode) ? 2 : 1;
+	attr_times(st, j->modified);
+}
+
+/* The size that is known; what has arrived when none is. */
+static void attr_staged(const struct job *j, uint32_t id, struct stat *st)
+{
+	const struct file *file = file_now(j->files, id);
+	const struct live *live = file_live(j->files, id);
+	uint64_t bytes, size;
+
+	if (!file)
+		return;
+	bytes = file_got(file);
+	size = file->size;
+	if (live && live->generation >= file->generation) {
+		bytes = live->generation > file->generation || extents_total(&live->have) > bytes ?
+			extents_total(&live->have) : bytes;
+		size = live->size != SIZE_UNKNOWN ? live->size : size;
+	}
+	st->st_size = (off_t)(size != SIZE_UNKNOWN ? size : bytes);
+	st->st_blocks = (blkcnt_t)((bytes + BLOCK - 1) / BLOCK);
+	if (file->mtime != INT64_MIN)
+		st->st_mtime = file->mtime;
+}
+
+static int attr_node(const struct job *j, struct place place, struct stat *st)
+{
+	struct node node = { .is_dir = true };
+	char *url = NULL;
+
+	if (place.id != NODE_ROOT && !files_node(j->files, place.id, &node))
+		return -ENOENT;
+	if (node.is_dir) {
+		attr_job(j, st, DIR_MODE);
+	} else if (place.kind == PLACE_FILE) {
+		attr_job(j, st, STAGED_MODE);
+		attr_staged(j, place.id, st);
+	} else {
+		attr_job(j, st, LINK_MODE);
+		if (file_source(j->files, place.id) && url_display(file_source(j->files, place.id)->url, &url) == 0)
+			st->st_size = (off_t)strlen(url);
+		free(url);
+	}
+	return 0;
+}
+
+/* Under the read lock: all but the size of control files. */
+static int attr_locked(struct fs *fs, const struct queue *q, struct place place, const struct ctl *row, struct stat *st)
+{
+	const struct job *j = NULL;
+	const struct result *r;
+
+	switch (place.kind) {
+	case PLACE_ROOT:
+		attr_service(fs, st, fs->root_mode);
+		return 0;
+	case PLACE_SERVICE:
+	case PLACE_ENDED_DIR:
+		attr_service(fs, st, S_IFDIR | 0755);
+		return 0;
+	case PLACE_SERVICE_ROW:
+		attr_service(fs, st, S_IFREG | row->mode);
+		return 0;
+	case PLACE_ENDED:
+		r = ctl_result(q, place.serial);
+		if (!r)
+			return -ENOENT;
+		st->st_mode = S_IFREG | (r->mode & 0444);
+		st->st_uid = r->uid;
+		st->st_gid = r->gid;
+		st->st_nlink = 1;
+		attr_times(st, r->ended);
+		return 0;
+	case PLACE_JOB:
+	case PLACE_ROW:
+	case PLACE_FILE:
+	case PLACE_SOURCE:
+		j = queue_find(q, place.serial);
+		break;
+	}
+	if (!j)
+		return -ENOENT;
+	if (place.kind == PLACE_FILE || place.kind == PLACE_SOURCE)
+		return attr_node(j, place, st);
+	attr_job(j, st, place.kind == PLACE_JOB ? DIR_MODE : S_IFREG | row->mode);
+	return 0;
+}
+
+/* The exact size of a control file is that of its text, rendered for the one who asks. */
+static int row_size(fuse_req_t req, struct place place, const struct ctl *row, struct stat *st)
+{
+	cleanup(creds_free) struct creds *reader = NULL;
+	cleanup_buf struct buf text = { 0 };
+	int r;
+
+	/* Only the service's tables differ from reader to reader. */
+	if (place.kind == PLACE_SERVICE_ROW) {
+		reader = creds_of_reader(req);
+		if (!reader)
+			return -ENOMEM;
+	}
+	r = ctl_render(fs_of(req)->core, place, row, reader, &text, NULL);
+	if (r < 0)
+		return r == -ENODEV ? -ENOENT : r;
+	st->st_size = (off_t)text.len;
+	st->st_blocks = (blkcnt_t)((text.len + BLOCK - 1) / BLOCK);
+	return 0;
+}
+
+int attr_of(fuse_req_t req, struct place place, struct stat *ret)
+{
+	struct fs *fs = fs_of(req);
+	struct stat st = { .st_ino = ino_of(place), .st_blksize = 4096 };
+	struct ctl row = place.kind == PLACE_ENDED ? ctl_ended : (struct ctl) { 0 };
+	bool is_row = place.kind == PLACE_ROW || place.kind == PLACE_SERVICE_ROW;
+	int r;
+
+	if (is_row && !ctl_row(place.kind, place.id, &row))
+		return -ENOENT;
+	r = attr_locked(fs, core_read_lock(fs->core), place, &row, &st);
+	core_read_unlock(fs->core);
+	if (r == 0 && row.read == CTL_TEXT)
+		r = row_size(req, place, &row, &st);
+	if (r < 0)
+		return r;
+	*ret = st;
+	return 0;
+}
+
+/* What never changes while its directory is there, and what never changes at all. */
+static double entry_timeout(struct place p)
+{
+	switch (p.kind) {
+	case PLACE_SERVICE:
+	case PLACE_SERVICE_ROW:
+	case PLACE_ENDED_DIR:
+	case PLACE_ROW:
+		return STATIC_TIMEOUT;
+	case PLACE_FILE:
+	case PLACE_SOURCE:
+		return p.id == NODE_ROOT ? STATIC_TIMEOUT : 0;
+	case PLACE_ROOT:
+	case PLACE_JOB:
+	case PLACE_ENDED:
+		break;
+	}
+	return 0;
+}
+
+static double attr_timeout(struct place p)
+{
+	return p.kind == PLACE_ENDED ? STATIC_TIMEOUT : 0;
+}
+
+void reply_entry(fuse_req_t req, struct place place)
+{
+	struct fuse_entry_param e = {
+		.ino = ino_of(place), .entry_timeout = entry_timeout(place), .attr_timeout = attr_timeout(place),
+	};
+	int r = attr_of(req, place, &e.attr);
+
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_entry(req, &e);
+}
+
+/* --- names -------------------------------------------------------------------------------------- */
+
+/* The directories of a job that are no rows. */
+static const struct {
+	const char *name;
+	enum place_kind kind;
+} job_dirs[] = { { "files", PLACE_FILE }, { "sources", PLACE_SOURCE } };
+
+static int find_in_root(const struct queue *q, const char *name, struct place *ret)
+{
+	const struct job *j;
+
+	if (strcmp(name, ".xferfs") == 0) {
+		*ret = (struct place) { PLACE_SERVICE };
+		return 0;
+	}
+	j = queue_find_name(q, name);
+	if (!j)
+		return -ENOENT;
+	*ret = (struct place) { PLACE_JOB, j->serial };
+	return 0;
+}
+
+static int find_in_job(const struct queue *q, uint64_t serial, const char *name, struct place *ret)
+{
+	struct place p = { PLACE_ROW, serial };
+
+	if (!queue_find(q, serial))
+		return -ENOENT;
+	for (size_t i = 0; i < ARRAY_SIZE(job_dirs); i++) {
+		if (strcmp(name, job_dirs[i].name) == 0) {
+			*ret = (struct place) { job_dirs[i].kind, serial, NODE_ROOT };
+			return 0;
+		}
+	}
+	if (!ctl_find(PLACE_ROW, name, &p.id))
+		return -ENOENT;
+	*ret = p;
+	return 0;
+}
+
+static int find_in_nodes(const struct queue *q, struct place dir, const char *name, struct place *ret)
+{
+	const struct job *j = queue_find(q, dir.serial);
+	struct node node;
+	uint32_t id = j ? files_lookup(j->files, dir.id, name) : NODE_NONE;
+
+	/* A node that is being added is found, but is not there yet. */
+	if (id == NODE_NONE || !files_node(j->files, id, &node))
+		return -ENOENT;
+	*ret = (struct place) { dir.kind, dir.serial, id };
+	return 0;
+}
+
+static int find_name(const struct queue *q, struct place dir, const char *name, struct place *ret)
+{
+	const struct result *r;
+	struct place p = { PLACE_SERVICE_ROW };
+
+	switch (dir.kind) {
+	case PLACE_ROOT:
+		return find_in_root(q, name, ret);
+	case PLACE_SERVICE:
+		if (strcmp(name, "ended") == 0)
+			p.kind = PLACE_ENDED_DIR;
+		else if (!ctl_find(PLACE_SERVICE_ROW, name, &p.id))
+			return -ENOENT;
+		*ret = p;
+		return 0;
+	case PLACE_ENDED_DIR:
+		r = queue_last_result(q, name);
+		if (!r)
+			return -ENOENT;
+		*ret = (struct place) { PLACE_ENDED, r->serial };
+		return 0;
+	case PLACE_JOB:
+		return find_in_job(q, dir.serial, name, ret);
+	case PLACE_FILE:
+	case PLACE_SOURCE:
+		return find_in_nodes(q, dir, name, ret);
+	case PLACE_SERVICE_ROW:
+	case PLACE_ENDED:
+	case PLACE_ROW:
+		break;
+	}
+	return -ENOTDIR;
+}
+
+int find_place(struct fs *fs, fuse_ino_t parent, const char *name, struct place *ret)
+{
+	struct place dir;
+	int r;
+
+	if (!ino_place(parent, &dir))
+		return -ENOENT;
+	r = find_name(core_read_lock(fs->core), dir, name, ret);
+	core_read_unlock(fs->core);
+	return r;
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct place place;
+	int r = find_place(fs_of(req), parent, name, &place);
+
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		reply_entry(req, place);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct place place;
+	struct stat st;
+	int r = ino_place(ino, &place) ? attr_of(req, place, &st) : -ENOENT;
+
+	if (r == -ENOENT && fi)
+		r = -ENODEV;
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_attr(req, &st, attr_timeout(place));
+}
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct fs *fs = fs_of(req);
+	cleanup_free char *url = NULL;
+	struct place place;
+	const struct job *j;
+	const struct source *source;
+	int r = -EINVAL;
+
+	if (ino_place(ino, &place) && place.kind == PLACE_SOURCE) {
+		j = queue_find(core_read_lock(fs->core), place.serial);
+		source = j && file_now(j->files, place.id) ? file_source(j->files, place.id) : NULL;
+		r = source ? url_display(source->url, &url) : -ENOENT;
+		core_read_unlock(fs->core);
+	}
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_readlink(req, url);
+}
+
+/* --- directories -------------------------------------------------------------------------------- */
+
+/* Offsets are where to go on: 1 behind ".", 2 behind "..", then FIRST_OFFSET + what the directory counts
+ * by (a serial, a row, a node), so that a listing of 100,000 names streams and needs no snapshot. */
+#define FIRST_OFFSET 16
+
+struct listing {
+	fuse_req_t req;
+	struct handle *dir;
+	char *data;
+	size_t size, used;
+};
+
+/* False: the buffer is full. */
+static bool list(struct listing *l, const char *name, struct place place, mode_t type, uint64_t next)
+{
+	struct stat st = { .st_ino = ino_of(place), .st_mode = type };
+	size_t need = fuse_add_direntry(l->req, l->data + l->used, l->size - l->used, name, &st, (off_t)next);
+
+	if (need > l->size - l->used)
+		return false;
+	l->used += need;
+	return true;
+}
+
+static void list_root(struct listing *l, const struct queue *q, uint64_t at)
+{
+	uid_t daemon_uid = core_daemon_uid(l->dir->fs->core);
+	const struct job *j;
+
+	if (at == 0 && !list(l, ".xferfs", (struct place) { PLACE_SERVICE }, S_IFDIR, FIRST_OFFSET + 1))
+		return;
+	/* Serials count from 1: 1 + serial keeps apart what comes behind .xferfs and behind job 1. */
+	for (uint64_t after = at <= 1 ? 0 : at - 1; (j = queue_next(q, after)); after = j->serial) {
+		struct place place = { PLACE_JOB, j->serial };
+
+		if (!(job_access(j, l->dir->creds, daemon_uid) & 4))
+			continue;
+		if (!list(l, j->name, place, S_IFDIR, FIRST_OFFSET + 1 + j->serial))
+			return;
+	}
+}
+
+static bool list_rows(struct listing *l, enum place_kind kind, uint64_t serial, uint64_t *at)
+{
+	struct ctl row;
+
+	for (; ctl_row(kind, (uint32_t)*at, &row); ++*at) {
+		struct place place = { kind, serial, (uint32_t)*at };
+
+		if (!list(l, row.name, place, S_IFREG, FIRST_OFFSET + *at + 1))
+			return false;
+	}
+	return true;
+}
+
+#define BEHIND_ROWS (1 << 16) /* offsets of the directories beside them */
+
+static void list_service(struct listing *l, uint64_t at)
+{
+	if (at < BEHIND_ROWS && list_rows(l, PLACE_SERVICE_ROW, 0, &at))
+		list(l, "ended", (struct place) { PLACE_ENDED_DIR }, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS);
+}
+
+static void list_job(struct listing *l, const struct queue *q, uint64_t at)
+{
+	uint64_t serial = l->dir->place.serial;
+	size_t i = 0;
+
+	if (!queue_find(q, serial))
+		return;
+	if (at >= BEHIND_ROWS)
+		i = at - BEHIND_ROWS;
+	else if (!list_rows(l, PLACE_ROW, serial, &at))
+		return;
+	for (; i < ARRAY_SIZE(job_dirs); i++) {
+		struct place place = { job_dirs[i].kind, serial, NODE_ROOT };
+
+		if (!list(l, job_dirs[i].name, place, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS + i + 1))
+			return;
+	}
+}
+
+static void list_nodes(struct listing *l, const struct queue *q, uint64_t at)
+{
+	struct place dir = l->dir->place;
+	const struct job *j = queue_find(q, dir.serial);
+	mode_t type = dir.kind == PLACE_FILE ? S_IFREG : S_IFLNK;
+	struct node node;
+
+	if (!j)
+		return;
+	for (uint32_t id = (uint32_t)at; (id = files_next_child(j->files, dir.id, id)) != NODE_NONE;) {
+		struct place place = { dir.kind, dir.serial, id };
+
+		if (files_node(j->files, id, &node) &&
+			!list(l, node.name, place, node.is_dir ? S_IFDIR : type, FIRST_OFFSET + (uint64_t)id))
+			return;
+	}
+}
+
+static void list_ended(struct listing *l, const struct queue *q, uint64_t at)
+{
+	uid_t daemon_uid = core_daemon_uid(l->dir->fs->core);
+	const struct result *const *v;
+	size_t n = queue_results(q, &v);
+
+	for (; at < n; at++) {
+		struct place place = { PLACE_ENDED, v[at]->serial };
+
+		if (!ctl_may_read_result(v[at], l->dir->creds, daemon_uid) ||
+			queue_last_result(q, v[at]->name) != v[at])
+			continue;
+		if (!list(l, v[at]->name, place, S_IFREG, FIRST_OFFSET + at + 1))
+			return;
+	}
+}
+
+static struct place parent_of(const struct queue *q, struct place p)
+{
+	const struct job *j;
+	struct node node;
+
+	switch (p.kind) {
+	case PLACE_ENDED_DIR:
+		return (struct place) { PLACE_SERVICE };
+	case PLACE_FILE:
+	case PLACE_SOURCE:
+		j = queue_find(q, p.serial);
+		if (p.id != NODE_ROOT && j && files_node(j->files, p.id, &node))
+			return (struct place) { p.kind, p.serial, node.parent };
+		return (struct place) { PLACE_JOB, p.serial };
+	case PLACE_ROOT:
+	case PLACE_SERVICE:
+	case PLACE_SERVICE_ROW:
+	case PLACE_ENDED:
+	case PLACE_JOB:
+	case PLACE_ROW:
+		break;
+	}
+	return (struct place) { PLACE_ROOT };
+}
+
+static void list_locked(struct listing *l, const struct queue *q, uint64_t offset)
+{
+	struct place dir = l->dir->place;
+	uint64_t at = offset > FIRST_OFFSET ? offset - FIRST_OFFSET : 0;
+
+	if (offset < 1 && !list(l, ".", dir, S_IFDIR, 1))
+		return;
+	if (offset < 2 && !list(l, "..", parent_of(q, dir), S_IFDIR, 2))
+		return;
+	switch (dir.kind) {
+	case PLACE_ROOT:
+		list_root(l, q, at);
+		return;
+	case PLACE_SERVICE:
+		list_service(l, at);
+		return;
+	case PLACE_ENDED_DIR:
+		list_ended(l, q, at);
+		return;
+	case PLACE_JOB:
+		list_job(l, q, at);
+		return;
+	case PLACE_FILE:
+	case PLACE_SOURCE:
+		list_nodes(l, q, at);
+		return;
+	case PLACE_SERVICE_ROW:
+	case PLACE_ENDED:
+	case PLACE_ROW:
+		return;
+	}
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	cleanup(creds_free) struct creds *creds = creds_of_reader(req);
+	struct place place;
+	struct handle *h;
+
+	if (!ino_place(ino, &place)) {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
+	h = creds ? handle_new(fs_of(req), place, creds) : NULL;
+	if (!h) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	take_ptr(creds);
+	handle_reply_open(h, req, fi);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	cleanup_free char *data = malloc(size);
+	struct listing l = { .req = req, .dir = handle_of(fi), .data = data, .size = size };
+
+	if (!data) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	list_locked(&l, core_read_lock(fs_of(req)->core), (uint64_t)off);
+	core_read_unlock(fs_of(req)->core);
+	fuse_reply_buf(req, data, l.used);
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+
+	/* Where completed files go is what `df` should tell of. */
+	if (statvfs(fs_of(req)->destination, &st) < 0) {
+		fuse_reply_err(req, errno);
+		return;
+	}
+	st.f_namemax = 255;
+	fuse_reply_statfs(req, &st);
+}
