@@ -18,6 +18,7 @@
 #define MAIL_ENGINE 0x200 /* net/engine.h: orders and reports */
 #define MAIL_CORE 0x300   /* core/message.h */
 #define MAIL_FS 0x400     /* fs/notify.h */
+#define MAIL_HOST 0x500   /* host/runner.h: an errand, done */
 
 struct mail {
 	struct mail *next; /* mailbox */

@@ -60,6 +60,7 @@ int run_apply(struct run *run, enum job_event event)
 	if (fx & FX_SAVE)
 		run->save = true;
 	if (draft->state != before) {
+		draft->notified = JOB_SUSPENDED;
 		run->changed |= CHANGED_STATE;
 		core_log_event(run, "state", "state=%s", job_state_word(draft->state));
 	}

@@ -128,6 +128,13 @@ static void take_fact(struct core *c, struct mail *mail)
 		report_free(r);
 		return;
 	}
+	if (mail->kind == HOST_ERRAND) {
+		struct errand *e = container_of(mail, struct errand, mail);
+
+		errand_done(c, e);
+		errand_free(e);
+		return;
+	}
 	if (mail->kind == MSG_OPEN_STAGED || mail->kind == MSG_WAIT)
 		waiters_park(c, m);
 	else if (mail->kind == MSG_INTERRUPT)

@@ -31,6 +31,7 @@
 #include "core/message.h"
 #include "disk/mover.h"
 #include "disk/store.h"
+#include "host/runner.h"
 #include "model/queue.h"
 #include "net/engine.h"
 
@@ -50,7 +51,7 @@ struct core_hooks {
 
 /* Where the core's orders go; the real ones are engine_* and mover_send, tests have their own. */
 struct core_ports {
-	void *engine, *mover;
+	void *engine, *mover, *runner;
 	void (*fetch)(void *engine, struct fetch *f);
 	void (*cease)(void *engine, uint64_t id);
 	void (*want)(void *engine, uint64_t id, uint64_t offset);
@@ -60,6 +61,7 @@ struct core_ports {
 	void (*limit_job)(void *engine, uint64_t serial, uint64_t rate);
 	void (*order)(void *mover, struct order *o);
 	void (*cancel_orders)(void *mover, uint64_t serial);
+	void (*errand)(void *runner, struct errand *e); /* NULL: notify commands are not run */
 };
 
 struct core_options {

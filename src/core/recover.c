@@ -18,7 +18,13 @@ static int restart_job(struct core *c, uint64_t serial)
 	int r = job_rule(job->state, EV_RESTART, &rule);
 
 	timer_watch(c, job);
-	if (r < 0 || (rule.next == job->state && !rule.fx && !job_state_active(rule.next)))
+	if (r >= 0 && rule.next == job->state && !rule.fx && !job_state_active(rule.next)) {
+		run = job->props.notify && job->notified != job->state ? run_get(c, serial) : NULL;
+		if (run)
+			timer_set(run, c->moment.now); /* the notify command may be owed */
+		return 0;
+	}
+	if (r < 0)
 		return r;
 	run = run_get(c, serial);
 	return run ? run_apply(run, EV_RESTART) : -ENOMEM;

@@ -83,7 +83,7 @@ void run_free(struct run *run)
 
 static bool idle(const struct run *run)
 {
-	return !run->dirty && !run->joined && !run->transfers && !run->syncing && !run->nunsynced && !run->verifying &&
+	return !run->dirty && !run->on_errand && !run->errand_at && !run->joined && !run->transfers && !run->syncing && !run->nunsynced && !run->verifying &&
 	       run->place == PLACE_NONE && !run->ended && !run->held && !run->waiters && !run->active_since;
 }
 
@@ -206,6 +206,7 @@ void run_act(struct run *run, unsigned fx)
 	if (run->place == PLACE_NONE && run->held)
 		run_answer_held(run, run->place_err); /* complete could not place everything */
 	order_sync(run, false);
+	errand_run(run);
 	run->unsettled = run->unsettled || job_state_active(job->state);
 }
 

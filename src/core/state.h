@@ -10,6 +10,7 @@
  *	order.c    the mover's orders: sync, verify, prepare, place, drop
  *	timer.c    one heap of deadlines, one tick per job
  *	waiters.c  parked requests
+ *	errand.c   the notify command
  *	limits.c   bandwidth, timetable, network: what holds a job back
  *	recover.c  from the store to a queue that can run
  */
@@ -109,6 +110,11 @@ struct run {
 	bool dropping;
 	struct result *result;   /* borrowed from the queue, to correct its leftovers */
 	struct held *held;
+
+	/* The notify command */
+	bool on_errand;
+	enum job_state errand_state;
+	int64_t errand_at;       /* not before; 0: at once */
 
 	struct waiter *waiters;
 	int64_t deadline;        /* earliest entry in the heap; INT64_MAX: none */
@@ -253,6 +259,11 @@ void order_verify(struct run *run, uint32_t file, struct digest *digest); /* tak
 void order_place(struct run *run);             /* sends PREPARE when the job is quiet, PLACE when that is saved */
 void order_drop_blob(struct run *run, uint32_t file, uint32_t generation);
 void order_drop(struct run *run);
+
+/* --- errand.c ------------------------------------------------------------------------------- */
+
+void errand_run(struct run *run);              /* if one is due */
+void errand_done(struct core *c, struct errand *e); /* borrows */
 
 /* --- timer.c --------------------------------------------------------------------------------- */
 

@@ -155,6 +155,8 @@ void timer_arm(struct run *run)
 		return;
 	timer_set(run, fetch_retry_deadline(run));
 	timer_set(run, order_sync_deadline(run));
+	if (run->errand_at)
+		timer_set(run, run->errand_at);
 	if (job_state_active(job->state))
 		timer_set(run, timeout_deadline(run, job));
 }
@@ -169,6 +171,7 @@ static void tick(struct run *run)
 	fetch_retry_due(run);
 	order_sync(run, false);
 	order_place(run);
+	errand_run(run);
 }
 
 static void tick_service(struct core *c)

@@ -29,7 +29,7 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE TABLE jobs (serial INTEGER PRIMARY KEY, name TEXT NOT NULL, owner TEXT NOT NULL, uid INT, gid INT,"
 	" mode INT, state TEXT NOT NULL, props TEXT NOT NULL, created INT, modified INT, transferred_at INT,"
 	" last_alive INT, trouble_since INT, retry_at INT, active_seconds INT, error_count INT, fault TEXT,"
-	" completer TEXT, was_transferred INT);"
+	" completer TEXT, was_transferred INT, notified TEXT);"
 	"CREATE TABLE files (job INT, id INT, parent INT NOT NULL, name TEXT NOT NULL, url TEXT, extra TEXT, state TEXT,"
 	" synced INT, unverified INT, tries INT, generation INT, size INT, mtime INT, have TEXT, validator TEXT,"
 	" fault TEXT, dev INT, ino INT, PRIMARY KEY (job, id)) WITHOUT ROWID;"

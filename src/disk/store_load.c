@@ -157,8 +157,9 @@ static int load_header(sqlite3_stmt *st, struct job *job)
 	job->error_count = (uint32_t)sql_u64(st, 15);
 	job->was_transferred = sqlite3_column_int(st, 18);
 
-	const char *state = sql_text(st, 6), *props = sql_text(st, 7);
-	if (!state || !props || job_state_from_word(state, &job->state) < 0)
+	const char *state = sql_text(st, 6), *props = sql_text(st, 7), *notified = sql_text(st, 19);
+	if (!state || !props || !notified || job_state_from_word(state, &job->state) < 0 ||
+	    job_state_from_word(notified, &job->notified) < 0)
 		return -EBADMSG;
 	int r = as_damage(props_parse(props, &job->props));
 	if (r == 0)

@@ -169,6 +169,7 @@ struct job {
 	int64_t trouble_since;     /* wall seconds of the first transient error without a byte since; 0 */
 	int64_t retry_at;          /* wall seconds, for people; the deadline itself is the core's; 0 */
 	uint32_t active_seconds;   /* spent connecting and transferring: max_download_time */
+	enum job_state notified;   /* the state for which the notify command has exited 0; SUSPENDED: none */
 	uint32_t error_count;      /* never reset (BITS GetErrorCount) */
 	struct fault *fault;       /* of the job itself: disk full, offline, ... */
 	/* While COMPLETING: with whose rights, and whether the job had been transferred. */

@@ -1,6 +1,7 @@
 #include "harness.h"
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "base/log.h"
 
 #include <stdio.h>
