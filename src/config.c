@@ -164,7 +164,7 @@ static bool check_schemes(const char *value, char **ret_why)
 
 		if (!*word)
 			continue;
-		while (i < ARRAY_SIZE(known) && strcmp(word, known[i]))
+		while (i < ARRAY_SIZE(known) && strcmp(word, known[i]) != 0)
 			i++;
 		if (i == ARRAY_SIZE(known)) {
 			*ret_why = sentence("%s is none of https http ftp ftps sftp", word);
@@ -391,7 +391,7 @@ void config_print(const struct config *c, struct buf *out)
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const struct key *k = &keys[i];
 
-		if (!section || strcmp(section, k->section))
+		if (!section || strcmp(section, k->section) != 0)
 			buf_printf(out, "%s[%s]\n", section ? "\n" : "", k->section);
 		section = k->section;
 		buf_printf(out, "%s = ", k->name);

@@ -138,7 +138,7 @@ static int take_word(struct options *o, const char *word, char **ret_reason)
 	if (!*word)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(own_words); i++) {
-		if (strlen(own_words[i].name) != len || memcmp(own_words[i].name, word, len))
+		if (strlen(own_words[i].name) != len || memcmp(own_words[i].name, word, len) != 0)
 			continue;
 		if (!equals || !equals[1])
 			return refuse(ret_reason, "-o %.*s needs a value", (int)len, word);
@@ -225,29 +225,28 @@ static int set_nothing(struct options *o, const char *arg, char **ret_reason)
 }
 
 static const struct flag {
-	char letter;
-	const char *word; /* after "--"; NULL: none */
-	bool takes_argument;
+	const char *letter; /* with a ':' it takes an argument (getopt(3)); "": none */
+	const char *word;   /* after "--"; NULL: none */
 	int (*set)(struct options *o, const char *arg, char **ret_reason);
 } flags[] = {
-	{ 'f', NULL, false, set_foreground },
-	{ 'd', NULL, false, set_debug },
-	{ 'o', NULL, true, take_words },
-	{ 'V', "version", false, set_version },
-	{ 'h', "help", false, set_help },
-	{ '\0', "check-config", false, set_check_config },
+	{ "f", NULL, set_foreground },
+	{ "d", NULL, set_debug },
+	{ "o:", NULL, take_words },
+	{ "V", "version", set_version },
+	{ "h", "help", set_help },
+	{ "", "check-config", set_check_config },
 	/* mount(8) hands these to every helper: verbose, no mtab, sloppy, namespace, type. */
-	{ 'v', NULL, false, set_nothing },
-	{ 'n', NULL, false, set_nothing },
-	{ 's', NULL, false, set_nothing },
-	{ 'N', NULL, true, set_nothing },
-	{ 't', NULL, true, set_nothing },
+	{ "v", NULL, set_nothing },
+	{ "n", NULL, set_nothing },
+	{ "s", NULL, set_nothing },
+	{ "N:", NULL, set_nothing },
+	{ "t:", NULL, set_nothing },
 };
 
 static const struct flag *find_letter(char letter)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if (letter && flags[i].letter == letter)
+		if (flags[i].letter[0] == letter)
 			return &flags[i];
 	return NULL;
 }
@@ -269,7 +268,7 @@ static int take_letters(struct options *o, int argc, char *const argv[], int *i,
 
 		if (!f)
 			return refuse(ret_reason, "unknown option -%c", *p);
-		if (!f->takes_argument) {
+		if (f->letter[1] != ':') {
 			r = f->set(o, NULL, ret_reason);
 			if (r)
 				return r;
@@ -328,15 +327,15 @@ int options_parse(int argc, char *const argv[], struct options *o, char **ret_re
 /* --- paths --------------------------------------------------------------------------------------- */
 
 /* Absolute and without links, where the last component need not exist, or cannot be looked at because
- * its server died. */
-static int resolve_loosely(const char *path, char **ret)
+ * its server died. NULL, with errno. */
+static char *resolve_loosely(const char *path)
 {
 	cleanup_free char *copy = strdup(path);
 	cleanup_free char *parent = NULL;
 	char *name, *end, *joined;
 
 	if (!copy)
-		return -ENOMEM;
+		return NULL;
 	for (end = copy + strlen(copy); end > copy + 1 && end[-1] == '/'; end--)
 		end[-1] = '\0';
 	name = strrchr(copy, '/');
@@ -348,24 +347,19 @@ static int resolve_loosely(const char *path, char **ret)
 		parent = realpath(*copy ? copy : "/", NULL);
 	}
 	if (!parent)
-		return -errno;
-	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-		return -ENOENT;
-	if (asprintf(&joined, "%s/%s", strcmp(parent, "/") ? parent : "", name) < 0)
-		return -ENOMEM;
-	*ret = joined;
-	return 0;
+		return NULL;
+	if (!*name || !strcmp(name, ".") || !strcmp(name, "..")) {
+		errno = ENOENT;
+		return NULL;
+	}
+	return asprintf(&joined, "%s/%s", strcmp(parent, "/") ? parent : "", name) < 0 ? NULL : joined;
 }
 
-static int resolve(const char *path, bool (*may_fail_with)(int err), char **ret)
+static char *resolve(const char *path, bool (*may_fail_with)(int err))
 {
 	char *real = realpath(path, NULL);
 
-	if (real) {
-		*ret = real;
-		return 0;
-	}
-	return may_fail_with(errno) ? resolve_loosely(path, ret) : -errno;
+	return real || !may_fail_with(errno) ? real : resolve_loosely(path);
 }
 
 static bool is_missing(int err)
@@ -385,12 +379,12 @@ static bool never(int err)
 
 static int resolve_field(char **field, const char *what, bool (*may_fail_with)(int err), char **ret_reason)
 {
-	char *path = NULL;
+	char *path = resolve(*field, may_fail_with);
 	struct stat st;
-	int r = resolve(*field, may_fail_with, &path);
+	int r;
 
-	if (r)
-		return refuse(ret_reason, "%s %s: %s", what, *field, strerror(-r));
+	if (!path)
+		return refuse(ret_reason, "%s %s: %s", what, *field, strerror(errno));
 	free(*field);
 	*field = path;
 	r = stat(path, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;

@@ -173,13 +173,15 @@ static int start_core(struct server *s, char **ret_reason)
 	if (getrandom(&options.seed, sizeof(options.seed), 0) < 0)
 		options.seed = (uint32_t)clock_now();
 	r = queue_new(EVENTS_KEPT, &options.queue);
-	if (!r)
+	if (!r) {
 		r = store_load(s->store, results_since(s->config), options.queue, &options.next_serial);
+		if (r)
+			queue_free(options.queue);
+	}
+	/* From here on the queue is the core's, also when it fails. */
 	if (!r)
 		r = core_new(&options, &s->core);
-	if (r) {
-		queue_free(options.queue);
-	} else {
+	if (!r) {
 		r = core_recover(s->core);
 		if (r)
 			core_free(s->core);
@@ -393,7 +395,7 @@ static void stop_signals(struct server *s)
 	s->serving = NULL;
 	s->stopping = true;
 	pthread_mutex_unlock(&s->lock);
-	pthread_kill(s->signal_thread, SIGTERM);
+	pthread_kill(s->signal_thread, SIGHUP); /* any of those it waits for */
 	pthread_join(s->signal_thread, NULL);
 }
 
