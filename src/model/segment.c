@@ -402,27 +402,20 @@ void segments_whole(struct segments *s, unsigned slot)
 	s->ranges = false;
 }
 
-static void drop(struct segments *s, unsigned slot)
-{
-	assert(s->v[slot].used);
-	s->v[slot].used = false;
-	s->used--;
-}
-
 int segments_end(struct segments *s, unsigned slot, uint64_t written)
 {
 	struct segment *g = &s->v[slot];
 
-	drop(s, slot);
-	assert(written >= g->first && written <= g->next);
+	assert(g->used && written >= g->first && written <= g->next);
+	g->used = false;
+	s->used--;
 	if (s->measuring)
 		phase(s, false, s->moved_at); /* the window had another number of connections */
 	return written > g->first ? extents_add(&s->done, g->first, written) : 0;
 }
 
-void segments_refused(struct segments *s, unsigned slot, int64_t now)
+void segments_refused(struct segments *s, int64_t now)
 {
-	drop(s, slot);
 	fall_back(s, s->used ? s->used : 1, now);
 }
 

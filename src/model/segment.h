@@ -94,9 +94,9 @@ void segments_moved(struct segments *s, unsigned slot, uint64_t bytes, int64_t n
 void segments_whole(struct segments *s, unsigned slot);
 /* The connection of SLOT is gone; [first, written) of it is in the blob. 0 or -ENOMEM. */
 int segments_end(struct segments *s, unsigned slot, uint64_t written);
-/* The connection that SLOT needs cannot be had (a limit here, or a server that refuses more): back
- * to as many as there are, for SEGMENT_HOLD. Frees the slot. */
-void segments_refused(struct segments *s, unsigned slot, int64_t now);
+/* A connection more cannot be had, or was lost (a limit here, or a server that refuses more): stays
+ * with as many as there are, for SEGMENT_HOLD. After segments_end. */
+void segments_refused(struct segments *s, int64_t now);
 
 bool segments_complete(const struct segments *s);          /* size known, and all of it in `done` */
 uint64_t segments_left(const struct segments *s);          /* bytes that have not come; SEGMENT_NONE */

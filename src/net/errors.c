@@ -1,0 +1,66 @@
+#include "net/errors.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What is not listed is a broken connection or a server that makes no sense: worth another try. */
+static const struct {
+	CURLcode code;
+	enum outcome outcome;
+} table[] = {
+	{ CURLE_OK, OUTCOME_DONE },
+	{ CURLE_UNSUPPORTED_PROTOCOL, OUTCOME_POLICY },
+	{ CURLE_URL_MALFORMAT, OUTCOME_POLICY },
+	{ CURLE_NOT_BUILT_IN, OUTCOME_POLICY },
+	{ CURLE_COULDNT_RESOLVE_PROXY, OUTCOME_DNS },
+	{ CURLE_COULDNT_RESOLVE_HOST, OUTCOME_DNS },
+	{ CURLE_COULDNT_CONNECT, OUTCOME_CONNECT },
+	{ CURLE_FTP_CANT_GET_HOST, OUTCOME_CONNECT },
+	{ CURLE_INTERFACE_FAILED, OUTCOME_CONNECT },
+	{ CURLE_PROXY, OUTCOME_CONNECT },
+	{ CURLE_SSL_CONNECT_ERROR, OUTCOME_CONNECT }, /* the handshake; verification has codes of its own */
+	{ CURLE_OPERATION_TIMEDOUT, OUTCOME_TIMEOUT },
+	{ CURLE_FTP_ACCEPT_TIMEOUT, OUTCOME_TIMEOUT },
+	{ CURLE_PEER_FAILED_VERIFICATION, OUTCOME_TLS },
+	{ CURLE_SSL_CACERT_BADFILE, OUTCOME_TLS },
+	{ CURLE_SSL_CERTPROBLEM, OUTCOME_TLS },
+	{ CURLE_SSL_CIPHER, OUTCOME_TLS },
+	{ CURLE_SSL_CRL_BADFILE, OUTCOME_TLS },
+	{ CURLE_SSL_ISSUER_ERROR, OUTCOME_TLS },
+	{ CURLE_SSL_INVALIDCERTSTATUS, OUTCOME_TLS },
+	{ CURLE_SSL_PINNEDPUBKEYNOTMATCH, OUTCOME_TLS },
+	{ CURLE_SSL_CLIENTCERT, OUTCOME_TLS },
+	{ CURLE_USE_SSL_FAILED, OUTCOME_TLS },
+	{ CURLE_LOGIN_DENIED, OUTCOME_AUTH },
+	{ CURLE_AUTH_ERROR, OUTCOME_AUTH },
+	{ CURLE_REMOTE_ACCESS_DENIED, OUTCOME_NOT_FOUND }, /* ftp: the directory, 550 */
+	{ CURLE_REMOTE_FILE_NOT_FOUND, OUTCOME_NOT_FOUND },
+	{ CURLE_FTP_COULDNT_RETR_FILE, OUTCOME_NOT_FOUND },
+	{ CURLE_TOO_MANY_REDIRECTS, OUTCOME_REDIRECT },
+	{ CURLE_FILESIZE_EXCEEDED, OUTCOME_TOO_LARGE },
+	{ CURLE_BAD_DOWNLOAD_RESUME, OUTCOME_CHANGED },    /* ftp, sftp: shorter than the offset */
+	{ CURLE_RANGE_ERROR, OUTCOME_CHANGED },
+	{ CURLE_BAD_FUNCTION_ARGUMENT, OUTCOME_INTERNAL },
+	{ CURLE_FAILED_INIT, OUTCOME_INTERNAL },
+};
+
+enum outcome outcome_of_curl(CURLcode code)
+{
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (table[i].code == code)
+			return table[i].outcome;
+	return OUTCOME_RESET;
+}
+
+enum outcome outcome_of_errno(int err)
+{
+	switch (abs(err)) {
+	case ENOSPC:
+	case EDQUOT:
+		return OUTCOME_DISK_FULL;
+	case ENOMEM:
+		return OUTCOME_RESET; /* passes, like a lost connection */
+	default:
+		return OUTCOME_DISK;
+	}
+}

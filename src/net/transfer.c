@@ -1,0 +1,523 @@
+#include "net/transfer.h"
+
+#include "model/url.h"
+#include "net/errors.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define REPORT_INTERVAL (250 * NSEC_PER_MSEC)
+#define RESERVE_MIN (UINT64_C(1) << 20) /* smaller files are written at once, and have no fragments */
+/* At less than this a gathered piece takes longer than a report: then it is written half full. */
+#define SLOW_RATE (UINT64_C(4) << 20)
+#define RESTARTS_MAX 3
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+int transfer_new(struct fetch *fetch, struct transfer **ret)
+{
+	struct transfer *t = calloc(1, sizeof *t);
+
+	if (!t) {
+		fetch_free(fetch);
+		return -ENOMEM;
+	}
+	t->fetch = fetch;
+	t->ticket = (struct ticket){ .transfer = t, .id = fetch->id, .serial = fetch->serial,
+		.priority = fetch->priority, .want = fetch->wanted ? fetch->wanted : SEGMENT_NONE };
+	t->priority = fetch->priority;
+	t->fd = -1;
+	t->remote_size = SIZE_UNKNOWN;
+	t->mtime = MTIME_UNKNOWN;
+	t->failure.retry_after_s = -1;
+	segments_init(&t->plan, fetch->size, 1, INT64_MAX, 0);
+	*ret = t;
+	return 0;
+}
+
+void transfer_free(struct transfer *t)
+{
+	if (t->fd >= 0)
+		close(t->fd);
+	sites_release(t);
+	segments_release(&t->plan);
+	digest_free(t->digest);
+	failure_release(&t->failure);
+	free(t->edges);
+	free(t->validator);
+	fetch_free(t->fetch);
+	free(t);
+}
+
+void transfer_decline(struct transfer *t, struct mailbox *reports, enum outcome outcome, const char *text)
+{
+	struct failure why = { .outcome = outcome, .text = (char *)text, .retry_after_s = -1 };
+
+	/* What it came with is still there. */
+	t->plan.done = t->fetch->have;
+	t->validator = take_ptr(t->fetch->validator);
+	t->fetch->have = (struct extents){ 0 };
+	report_end(t, reports, &why, false);
+	transfer_free(t);
+}
+
+/* Takes the connection of SLOT down; what it has written counts. */
+static int release_conn(struct transfer *t, unsigned slot)
+{
+	struct conn *c = t->conns[slot];
+	int r = t->fd >= 0 ? writer_flush(&c->writer) : 0, e;
+
+	e = segments_end(&t->plan, slot, t->fd >= 0 ? c->writer.written : t->plan.v[slot].first);
+	t->conns[slot] = NULL;
+	conn_close(c);
+	return r < 0 ? r : e;
+}
+
+static void give_slots_back(struct transfer *t, unsigned keep)
+{
+	for (; t->slots > keep; t->slots--) {
+		gate_less(t->worker->shared->gate, &t->ticket);
+		t->worker->released++;
+	}
+}
+
+static void transfer_end(struct transfer *t, const struct failure *why)
+{
+	struct worker *w = t->worker;
+	struct failure own = *why;
+
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+		int r = t->conns[i] ? release_conn(t, i) : 0;
+
+		if (r < 0 && own.outcome == OUTCOME_STOPPED) {
+			own.outcome = outcome_of_errno(r);
+			own.err = -r;
+		}
+	}
+	transfer_want(t, SEGMENT_NONE);
+	if (t->in_news)
+		TAILQ_REMOVE(&w->news, t, news_link);
+	TAILQ_REMOVE(&w->transfers, t, link);
+	give_slots_back(t, 1);
+	gate_leave(w->shared->gate, &t->ticket);
+	w->released++;
+	throttle_leave(w->shared->throttle, t->bucket);
+	report_end(t, w->shared->reports, &own, t->unverified && own.outcome == OUTCOME_DONE);
+	transfer_free(t);
+}
+
+static void end_with(struct transfer *t, enum outcome outcome, int err, const char *text)
+{
+	struct failure why = { .outcome = outcome, .err = err, .text = (char *)text, .retry_after_s = -1 };
+
+	transfer_end(t, &why);
+}
+
+void transfer_stop(struct transfer *t)
+{
+	end_with(t, OUTCOME_STOPPED, 0, NULL);
+}
+
+/* --- range= ---------------------------------------------------------------------------------------------- */
+
+/* Where the parts begin in the blob; the last part may reach to an end that is not known yet. */
+static int set_edges(struct transfer *t)
+{
+	const struct fetch *f = t->fetch;
+	uint64_t at = 0;
+
+	if (!f->nranges)
+		return 0;
+	t->edges = calloc(f->nranges + 1, sizeof *t->edges);
+	if (!t->edges)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->nranges; i++) {
+		t->edges[i] = at;
+		if (f->ranges[i].end != RANGE_TO_END)
+			at += f->ranges[i].end - f->ranges[i].first;
+		else if (t->remote_size == SIZE_UNKNOWN)
+			at = SEGMENT_NONE;
+		else
+			at += t->remote_size - f->ranges[i].first;
+		if (at == SEGMENT_NONE)
+			break;
+	}
+	t->edges[f->nranges] = at;
+	t->plan.edges = t->edges;
+	t->plan.nedges = at == SEGMENT_NONE ? 0 : f->nranges;
+	segments_set_size(&t->plan, at);
+	return 0;
+}
+
+uint64_t transfer_remote(const struct transfer *t, uint64_t offset)
+{
+	size_t i = 0;
+
+	if (!t->edges)
+		return offset;
+	while (i + 1 < t->fetch->nranges && t->edges[i + 1] <= offset && t->edges[i + 1] > 0)
+		i++;
+	return t->fetch->ranges[i].first + (offset - t->edges[i]);
+}
+
+static bool parts_fit(const struct transfer *t, uint64_t remote_size)
+{
+	for (size_t i = 0; i < t->fetch->nranges; i++) {
+		const struct extent *part = &t->fetch->ranges[i];
+
+		if (part->first >= remote_size || (part->end != RANGE_TO_END && part->end > remote_size))
+			return false;
+	}
+	return true;
+}
+
+/* --- the version --------------------------------------------------------------------------------------------- */
+
+static bool refuse(struct conn *c, enum outcome outcome, int err, const char *text)
+{
+	c->outcome = outcome;
+	c->err = err;
+	c->text = text;
+	return false;
+}
+
+static int open_blob(struct transfer *t)
+{
+	const struct fetch *f = t->fetch;
+	struct stat st;
+	int r = blob_open(t->worker->shared->blobs, f->serial, f->file, f->generation, true, &t->fd);
+
+	if (r < 0 || t->resuming)
+		return r;
+	/* Bytes that a crash left behind belong to nothing that is known. */
+	if (fstat(t->fd, &st) < 0 || (st.st_size > 0 && ftruncate(t->fd, 0) < 0))
+		return -errno;
+	if (t->plan.size != SIZE_UNKNOWN && t->plan.size >= RESERVE_MIN)
+		return blob_reserve(t->fd, t->plan.size);
+	return 0;
+}
+
+/* The sizes that were known before against the one of this answer. */
+static bool check_size(struct transfer *t, struct conn *c, uint64_t remote_size)
+{
+	bool known = t->identified || t->resuming;
+
+	if (remote_size == SIZE_UNKNOWN)
+		return !c->site->mirror || !known || refuse(c, OUTCOME_SIZE, 0, "the mirror does not say the size");
+	if (t->edges && !parts_fit(t, remote_size))
+		return refuse(c, OUTCOME_RANGE, 0, "the file on the server is shorter than the range");
+	if (known && t->remote_size != SIZE_UNKNOWN && t->remote_size != remote_size)
+		return refuse(c, c->site->mirror ? OUTCOME_SIZE : OUTCOME_CHANGED, 0, "the file has another size there");
+	if (!t->edges && !known && t->fetch->size != SIZE_UNKNOWN && t->fetch->size != remote_size)
+		return refuse(c, OUTCOME_SIZE, 0, "the file on the server has another size than size=");
+	if (!t->edges && remote_size > t->worker->shared->options.max_file_size)
+		return refuse(c, OUTCOME_TOO_LARGE, 0, "the file is larger than max_file_size");
+	return true;
+}
+
+bool transfer_identify(struct transfer *t, struct conn *c, uint64_t remote_size, const char *validator, int64_t mtime,
+	bool ranges)
+{
+	int r = 0;
+
+	if (!check_size(t, c, remote_size))
+		return false;
+	if (remote_size != SIZE_UNKNOWN && t->remote_size == SIZE_UNKNOWN) {
+		t->remote_size = remote_size;
+		if (t->edges) {
+			free(take_ptr(t->edges));
+			r = set_edges(t);
+		} else {
+			segments_set_size(&t->plan, remote_size);
+		}
+	}
+	if (r == 0 && !t->identified && !t->resuming) {
+		t->mtime = mtime;
+		free(t->validator);
+		t->validator = validator ? strdup(validator) : NULL;
+	} else if (t->mtime == MTIME_UNKNOWN) {
+		t->mtime = mtime;
+	}
+	if (r == 0 && t->fd < 0)
+		r = open_blob(t);
+	if (r < 0)
+		return refuse(c, outcome_of_errno(r), -r, NULL);
+	c->writer.fd = t->fd;
+	t->identified = true;
+	t->plan.ranges = t->plan.ranges || ranges;
+	if (c->url && (!c->site->moved || strcmp(c->site->moved, c->url) != 0)) {
+		free(c->site->moved);
+		c->site->moved = strdup(c->url);
+	}
+	transfer_has_news(t);
+	return true;
+}
+
+/* --- connections ------------------------------------------------------------------------------------------------ */
+
+static unsigned connections_max(const struct transfer *t)
+{
+	const struct fetch_options *o = t->fetch->options;
+	unsigned max = o && o->connections ? o->connections : t->worker->shared->options.connections_per_host;
+
+	return max < SEGMENTS_MAX ? max : SEGMENTS_MAX;
+}
+
+/* True: the slot has its connection, or the plan has learned that there is none for it. */
+static int start_segment(struct transfer *t, unsigned slot)
+{
+	struct worker *w = t->worker;
+	struct site *site = sites_pick(t);
+
+	if (t->plan.used > t->slots && !gate_more(w->shared->gate, &t->ticket)) {
+		segments_end(&t->plan, slot, t->plan.v[slot].first);
+		segments_refused(&t->plan, w->now);
+		return 0;
+	}
+	if (t->plan.used > t->slots)
+		t->slots++;
+	return conn_open(t, slot, site, &t->conns[slot]);
+}
+
+/* Does what the plan says; ends the transfer when there is nothing left to do. */
+static void transfer_step(struct transfer *t)
+{
+	struct segment_step step;
+	int r = 0;
+
+	while (r == 0 && (step = segments_next(&t->plan, t->worker->now)).action != SEGMENT_NOTHING)
+		r = step.action == SEGMENT_START ? start_segment(t, step.slot) : release_conn(t, step.slot);
+	if (r < 0) {
+		end_with(t, outcome_of_errno(r), -r, NULL);
+		return;
+	}
+	if (t->plan.used == 0) {
+		if (segments_complete(&t->plan))
+			end_with(t, OUTCOME_DONE, 0, NULL);
+		else
+			end_with(t, OUTCOME_INTERNAL, 0, "nothing to fetch, yet not complete");
+		return;
+	}
+	give_slots_back(t, t->plan.used);
+}
+
+static bool other_site(const struct transfer *t, const struct site *not)
+{
+	for (size_t i = 0; i < t->nsites; i++)
+		if (&t->sites[i] != not && !t->sites[i].dead)
+			return true;
+	return false;
+}
+
+/* A connection to SITE failed: is there another way? Takes WHY. */
+static void site_failed(struct transfer *t, struct site *site, bool moved, struct failure *why)
+{
+	bool ours = why->outcome == OUTCOME_DISK || why->outcome == OUTCOME_DISK_FULL;
+	bool origin = !site->cache && !site->mirror;
+
+	if (ours || (origin && why->outcome == OUTCOME_CHANGED)) {
+		transfer_end(t, why);
+		failure_release(why);
+		return;
+	}
+	/* What the origin said is what the user should read. */
+	if (origin || t->failure.outcome == OUTCOME_DONE) {
+		failure_release(&t->failure);
+		t->failure = *why;
+	} else {
+		failure_release(why);
+	}
+	if (moved && site->moved) {
+		free(take_ptr(site->moved)); /* where it led may be good for a while only: ask again */
+	} else if (!site->connections && other_site(t, site)) {
+		site->dead = true;
+	} else if (!t->plan.used) {
+		struct failure last = t->failure;
+
+		t->failure = (struct failure){ .retry_after_s = -1 };
+		transfer_end(t, &last);
+		failure_release(&last);
+		return;
+	}
+	if (t->plan.used)
+		segments_refused(&t->plan, t->worker->now);
+	transfer_step(t);
+}
+
+void transfer_conn_ended(struct transfer *t, struct conn *c)
+{
+	struct site *site = c->site;
+	enum verdict verdict = c->body == BODY_UNJUDGED ? VERDICT_FAIL : c->verdict;
+	bool moved = c->url && c->hops == 0, restart = c->restart, http = c->is_http;
+	struct failure why = { .outcome = OUTCOME_DONE, .retry_after_s = -1 };
+	int r;
+
+	if (c->outcome != OUTCOME_DONE)
+		failure_of_conn(c, &why);
+	r = release_conn(t, c->slot);
+	if (r < 0) {
+		failure_release(&why);
+		end_with(t, outcome_of_errno(r), -r, NULL);
+		return;
+	}
+	if (why.outcome == OUTCOME_DONE) {
+		if (http && verdict == VERDICT_COMPLETE)
+			segments_set_size(&t->plan, extents_run(&t->plan.done, 0));
+		if (restart && ++t->restarts > RESTARTS_MAX) {
+			end_with(t, OUTCOME_RESET, 0, "the server does not answer to what is asked");
+			return;
+		}
+		if (restart)
+			segments_want(&t->plan, SEGMENT_NONE);
+		transfer_step(t);
+	} else if (http && verdict == VERDICT_NO_RANGES && t->plan.used) {
+		/* The others go on; what they leave is fetched with the next attempt, as a new version. */
+		failure_release(&why);
+		segments_refused(&t->plan, t->worker->now);
+		t->plan.ranges = false;
+		transfer_step(t);
+	} else {
+		site_failed(t, site, moved, &why);
+	}
+}
+
+/* --- from the worker ---------------------------------------------------------------------------------------------- */
+
+static int prepare(struct transfer *t)
+{
+	const struct engine_options *o = &t->worker->shared->options;
+	struct fetch *f = t->fetch;
+	int r;
+
+	/* size=0 must be asked for too, or there would be no blob. */
+	segments_init(&t->plan, f->size ? f->size : SEGMENT_NONE, connections_max(t), (int64_t)o->idle_timeout_s * NSEC_PER_SEC, t->worker->now);
+	t->resuming = f->have.n > 0;
+	r = segments_have(&t->plan, &f->have);
+	if (r == 0)
+		r = set_edges(t);
+	if (r == 0)
+		r = sites_init(t, o->cache_host);
+	if (r == 0 && t->resuming) {
+		t->remote_size = t->edges ? SIZE_UNKNOWN : f->size;
+		t->validator = f->validator ? strdup(f->validator) : NULL;
+	}
+	if (r == 0 && f->digest_kind != DIGEST_NONE && !extents_contain(&f->have, 0, 1))
+		r = digest_new(f->digest_kind, &t->digest);
+	t->bucket = throttle_join(t->worker->shared->throttle, f->serial);
+	if (r == 0 && !t->bucket)
+		r = -ENOMEM;
+	return r;
+}
+
+void transfer_start(struct transfer *t, struct worker *w)
+{
+	int r;
+
+	t->worker = w;
+	t->slots = 1;
+	t->reported_at = w->now;
+	TAILQ_INSERT_TAIL(&w->transfers, t, link);
+	r = prepare(t);
+	if (r < 0) {
+		end_with(t, outcome_of_errno(r), -r, NULL);
+	} else if (t->resuming && !segments_complete(&t->plan) && !validator_is_strong(t->validator)) {
+		end_with(t, OUTCOME_CHANGED, 0, "what is here cannot be proven to be of the server's version");
+	} else {
+		transfer_want(t, t->ticket.want);
+		transfer_step(t);
+	}
+}
+
+void transfer_want(struct transfer *t, uint64_t offset)
+{
+	bool wanting = offset != SEGMENT_NONE;
+
+	segments_want(&t->plan, offset);
+	if (wanting && !t->wanting)
+		t->worker->wanting++;
+	if (!wanting && t->wanting)
+		t->worker->wanting--;
+	t->wanting = wanting;
+}
+
+void transfer_has_news(struct transfer *t)
+{
+	if (!t->in_news)
+		TAILQ_INSERT_TAIL(&t->worker->news, t, news_link);
+	t->in_news = true;
+}
+
+/* Bytes wait in the writers for 1 MiB to come together; where that takes long they are handed over. */
+static int flush(struct transfer *t)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < SEGMENTS_MAX; i++)
+		if (t->conns[i] && t->fd >= 0 && t->conns[i]->writer.len)
+			r = writer_flush(&t->conns[i]->writer);
+	return r;
+}
+
+void transfer_news(struct transfer *t)
+{
+	TAILQ_REMOVE(&t->worker->news, t, news_link);
+	t->in_news = false;
+	if (!t->begun) {
+		report_send(t, REPORT_BEGUN);
+		t->begun = true;
+	}
+	if (t->wanting && t->plan.moved != t->reported_moved) {
+		int r = flush(t);
+
+		if (r < 0)
+			end_with(t, outcome_of_errno(r), -r, NULL);
+		else
+			report_send(t, REPORT_PROGRESS);
+	}
+}
+
+static int report_progress(struct transfer *t)
+{
+	int64_t now = t->worker->now, passed = now - t->reported_at;
+	uint64_t rate = (uint64_t)((double)(t->plan.moved - t->rated_moved) * NSEC_PER_SEC / (double)passed);
+	int r = 0;
+
+	t->rate = t->rate ? (t->rate * 3 + rate) / 4 : rate;
+	t->reported_at = now;
+	t->rated_moved = t->plan.moved;
+	if (rate < SLOW_RATE)
+		r = flush(t);
+	if (r == 0 && t->begun && t->plan.moved != t->reported_moved)
+		report_send(t, REPORT_PROGRESS);
+	return r;
+}
+
+void transfer_tick(struct transfer *t)
+{
+	struct worker *w = t->worker;
+	unsigned max = connections_max(t);
+	int r = 0;
+
+	t->plan.throttled = t->was_paused;
+	t->was_paused = false;
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+		if (t->conns[i] && t->conns[i]->paused) {
+			t->plan.v[i].last = w->now; /* it is us who hold it back */
+			t->plan.throttled = true;
+		}
+	}
+	if (segments_stalled(&t->plan, w->now)) {
+		end_with(t, OUTCOME_TIMEOUT, 0, "the server has not sent a byte for too long");
+		return;
+	}
+	/* Another file waits for one of ours. */
+	t->plan.limit = t->plan.used > 1 && gate_wanted(w->shared->gate, &t->ticket) ? t->plan.used - 1 : max;
+	if (w->now - t->reported_at >= REPORT_INTERVAL)
+		r = report_progress(t);
+	if (r < 0) {
+		end_with(t, outcome_of_errno(r), -r, NULL);
+		return;
+	}
+	transfer_step(t);
+}
