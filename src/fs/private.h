@@ -1,7 +1,8 @@
 /* What the files of fs/ share: the mount, an open file, and a request given to the core.
  *
  *	fs.c      mount, the worker threads, start and stop
- *	ops.c     lookup, getattr, readdir, xattrs: reading the tree
+ *	ops.c     lookup, getattr, readlink, statfs: reading the tree
+ *	dir.c     directories
  *	xattr.c   extended attributes of files/
  *	change.c  mkdir, rmdir, rename, chmod, ln -s, rm: changing it
  *	file.c    open, read, write, poll of control files
@@ -137,6 +138,13 @@ void done_write(struct ask *a, int err, const struct answer *answer);
 
 /* -ENOENT: it has gone. Who asks in REQ decides what .xferfs/index shows him, and so its size. */
 int attr_of(fuse_req_t req, struct place place, struct stat *ret);
+/* The directories of a job that are no rows. */
+#define JOB_DIRS 2
+extern const struct job_dir {
+	const char *name;
+	enum place_kind kind;
+} job_dirs[JOB_DIRS];
+
 /* What the name stands for. -ENOENT, -ENOTDIR. */
 int find_place(struct fs *fs, fuse_ino_t parent, const char *name, struct place *ret);
 /* Answers a LOOKUP, MKDIR or SYMLINK with what is at PLACE. */

@@ -91,6 +91,9 @@ static int look(const struct ask *a, struct arrived *ret)
 		live = NULL;
 	if (saved || live) {
 		ret->size = live && live->size != SIZE_UNKNOWN ? live->size : saved ? file->size : SIZE_UNKNOWN;
+		/* One that ended without a length has what it has. */
+		if (saved && ret->size == SIZE_UNKNOWN && file->state >= FILE_TRANSFERRED)
+			ret->size = file_got(file);
 		ret->end = run_of_both(saved ? &file->have : NULL, live ? &live->have : NULL, (uint64_t)a->offset);
 		r = 0;
 	} else if (file) {
