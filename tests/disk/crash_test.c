@@ -1,0 +1,389 @@
+/* Completing is killed before each of its steps, and done again.
+ *
+ * The calls that change the disk are wrapped by the linker. A forked child prepares, "saves" (shared
+ * memory), places, and is killed before its Nth call, N = 1, 2, ... until it survives. Then what core's
+ * recovery does is done, and every file must be in exactly one place, whole and its new owner's, with
+ * nothing temporary left and nothing else touched. A second test looks at the order of the calls.
+ */
+#include "area.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- the wrapped calls ------------------------------------------------------------------------- */
+
+static unsigned calls, die_at; /* die_at 0: never */
+
+enum op { OP_CONTENT, OP_SYNC, OP_SYNCFS, OP_NAME, OP_UNLINK, OP_MKDIR };
+
+static struct event {
+	enum op op;
+	ino_t ino;    /* of the file, or of the directory that was synced; of MKDIR: the parent */
+} events[4096];
+static size_t nevents;
+static bool tracing;
+
+static void step(enum op op, ino_t ino)
+{
+	if (++calls == die_at)
+		_exit(77);
+	if (tracing && nevents < sizeof(events) / sizeof(events[0]))
+		events[nevents++] = (struct event){ op, ino };
+}
+
+static ino_t ino_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+static ino_t ino_at(int dirfd, const char *name, int flags)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, flags) == 0 ? st.st_ino : 0;
+}
+
+#define WRAP(type, name, params, args, op, ino) \
+	type __real_##name params; \
+	type __wrap_##name params; \
+	type __wrap_##name params \
+	{ \
+		step(op, ino); \
+		return __real_##name args; \
+	}
+
+WRAP(int, fsync, (int fd), (fd), OP_SYNC, ino_of(fd))
+WRAP(int, fdatasync, (int fd), (fd), OP_SYNC, ino_of(fd))
+WRAP(int, syncfs, (int fd), (fd), OP_SYNCFS, 0)
+WRAP(int, renameat, (int f, const char *a, int t, const char *b), (f, a, t, b), OP_NAME, ino_at(f, a, AT_SYMLINK_NOFOLLOW))
+WRAP(int, renameat2, (int f, const char *a, int t, const char *b, unsigned flags), (f, a, t, b, flags), OP_NAME,
+	ino_at(f, a, AT_SYMLINK_NOFOLLOW))
+WRAP(int, linkat, (int f, const char *a, int t, const char *b, int flags), (f, a, t, b, flags), OP_NAME,
+	ino_at(f, a, flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW))
+WRAP(int, unlinkat, (int f, const char *a, int flags), (f, a, flags), OP_UNLINK, ino_at(f, a, AT_SYMLINK_NOFOLLOW))
+WRAP(int, mkdirat, (int f, const char *a, mode_t mode), (f, a, mode), OP_MKDIR, ino_of(f))
+WRAP(int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g), OP_CONTENT, ino_of(fd))
+WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), OP_CONTENT, ino_of(fd))
+WRAP(int, futimens, (int fd, const struct timespec t[2]), (fd, t), OP_CONTENT, ino_of(fd))
+WRAP(ssize_t, pwrite64, (int fd, const void *p, size_t n, off_t o), (fd, p, n, o), OP_CONTENT, ino_of(fd))
+WRAP(ssize_t, pwritev64v2, (int fd, const struct iovec *v, int n, off_t o, int fl), (fd, v, n, o, fl), OP_CONTENT, ino_of(fd))
+WRAP(ssize_t, copy_file_range, (int f, off_t *a, int t, off_t *b, size_t n, unsigned fl), (f, a, t, b, n, fl), OP_CONTENT,
+	ino_of(t))
+
+int __real_openat64(int dirfd, const char *path, int flags, ...);
+int __wrap_openat64(int dirfd, const char *path, int flags, ...);
+int __wrap_openat64(int dirfd, const char *path, int flags, ...)
+{
+	va_list list;
+	mode_t mode = 0;
+
+	if (flags & (O_CREAT | O_TMPFILE)) {
+		va_start(list, flags);
+		mode = va_arg(list, mode_t);
+		va_end(list);
+	}
+	if (flags & O_CREAT)
+		step(OP_CONTENT, 0);
+	return __real_openat64(dirfd, path, flags, mode);
+}
+
+/* --- scenarios --------------------------------------------------------------------------------- */
+
+struct scenario {
+	const char *name;
+	bool other;       /* another user completes */
+	bool own_fs;      /* the destination is another filesystem */
+	enum on_conflict conflict;
+	enum commit_mode commit;
+	const char *destination;
+	bool occupied;    /* something is at the name of file 1 already (in a tree: at the destination) */
+	bool moves;       /* the user moves what he finds placed before the recovery */
+	unsigned files, stride;
+};
+
+static const struct scenario scenarios[] = {
+	{ "rename", false, false, CONFLICT_REPLACE, COMMIT_FILES, "to/dir", true, false, 3, 1 },
+	{ "rename, keep", false, false, CONFLICT_KEEP, COMMIT_FILES, ".", false, false, 3, 1 },
+	{ "rename, number", false, false, CONFLICT_NUMBER, COMMIT_FILES, ".", true, false, 3, 1 },
+	{ "rename, moved", false, false, CONFLICT_REPLACE, COMMIT_FILES, "to", false, true, 3, 1 },
+	{ "rename, many", false, false, CONFLICT_REPLACE, COMMIT_FILES, ".", false, false, 70, 11 },
+	{ "link", true, false, CONFLICT_REPLACE, COMMIT_FILES, "to/dir", true, false, 3, 1 },
+	{ "link, keep", true, false, CONFLICT_KEEP, COMMIT_FILES, ".", false, false, 3, 1 },
+	{ "link, number", true, false, CONFLICT_NUMBER, COMMIT_FILES, ".", true, false, 3, 1 },
+	{ "link, moved", true, false, CONFLICT_REPLACE, COMMIT_FILES, "to", false, true, 3, 1 },
+	{ "link, many", true, false, CONFLICT_NUMBER, COMMIT_FILES, ".", true, false, 70, 13 },
+	{ "copy", false, true, CONFLICT_REPLACE, COMMIT_FILES, "to/dir", true, false, 3, 1 },
+	{ "copy, keep", true, true, CONFLICT_KEEP, COMMIT_FILES, ".", false, false, 3, 1 },
+	{ "copy, number", true, true, CONFLICT_NUMBER, COMMIT_FILES, ".", true, false, 3, 1 },
+	{ "copy, moved", true, true, CONFLICT_REPLACE, COMMIT_FILES, "to", false, true, 3, 1 },
+	{ "tree", false, false, CONFLICT_REPLACE, COMMIT_TREE, "new/tree", false, false, 3, 1 },
+	{ "tree, exchanged", false, false, CONFLICT_REPLACE, COMMIT_TREE, "tree", true, false, 3, 1 },
+	{ "tree, other user", true, false, CONFLICT_REPLACE, COMMIT_TREE, "tree", true, false, 3, 1 },
+	{ "tree, number", true, false, CONFLICT_NUMBER, COMMIT_TREE, "tree", true, false, 3, 1 },
+	{ "tree, copied", true, true, CONFLICT_REPLACE, COMMIT_TREE, "tree", true, false, 3, 1 },
+	{ "tree, moved", false, false, CONFLICT_REPLACE, COMMIT_TREE, "tree", false, true, 3, 1 },
+};
+
+/* What core would have in its database. */
+struct saved {
+	bool prepared;
+	struct {
+		uint64_t dev, ino;
+	} files[70];
+};
+
+static struct saved *saved;
+
+static struct order *new_order(const struct scenario *s, const struct creds *c, enum order_kind kind)
+{
+	static char names[70][32];
+	const char *paths[70];
+
+	for (unsigned i = 0; i < s->files; i++) {
+		snprintf(names[i], sizeof(names[i]), i % 2 ? "sub/f%u.x" : "f%u.x", i);
+		paths[i] = names[i];
+	}
+	return make_order(kind, c, s->destination, s->conflict, s->commit, s->files, paths);
+}
+
+static void prepare(const struct scenario *s, struct area *a, const struct creds *c)
+{
+	struct order *o = new_order(s, c, ORDER_PREPARE);
+
+	order_perform(o, a->blobs, a->dest_fd);
+	assert_int_equal(o->err, 0);
+	for (unsigned i = 0; i < s->files; i++) {
+		saved->files[i].dev = o->files[i].dev;
+		saved->files[i].ino = o->files[i].ino;
+	}
+	order_free(o);
+	saved->prepared = true;
+}
+
+static struct order *place(const struct scenario *s, struct area *a, const struct creds *c)
+{
+	struct order *o = new_order(s, c, ORDER_PLACE);
+
+	for (unsigned i = 0; i < s->files; i++) {
+		o->files[i].dev = saved->files[i].dev;
+		o->files[i].ino = saved->files[i].ino;
+	}
+	order_perform(o, a->blobs, a->dest_fd);
+	return o;
+}
+
+static void set_stage(const struct scenario *s, struct area *a, const struct creds *c)
+{
+	assert_true(area_make(a, s->own_fs));
+	write_text(at(a, "precious"), "mine");
+	if (s->occupied && s->commit == COMMIT_TREE) {
+		assert_int_equal(mkdir(at(a, "tree"), 0755), 0);
+		write_text(at(a, "tree/f0.x"), "old");
+		assert_int_equal(chown(at(a, "tree"), c->uid, c->gid), 0);
+	} else if (s->occupied) {
+		char path[64];
+
+		assert_true(mkdir(at(a, "to"), 0755) == 0 && mkdir(at(a, "to/dir"), 0755) == 0);
+		assert_int_equal(chown(at(a, "to"), c->uid, c->gid) + chown(at(a, "to/dir"), c->uid, c->gid), 0);
+		snprintf(path, sizeof(path), "%s/f0.x", s->destination);
+		write_text(at(a, path), "old");
+	}
+	if (c->uid != 0)
+		assert_int_equal(chown(a->dest, c->uid, c->gid), 0);
+	for (uint32_t i = 1; i <= s->files; i++)
+		make_blob(a, i);
+	memset(saved, 0, sizeof(*saved));
+}
+
+/* The user takes away what has its final name: the whole tree, or file 1. */
+static void move_away(const struct scenario *s, struct area *a)
+{
+	char path[64];
+
+	assert_int_equal(mkdir(at(a, "taken"), 0755), 0);
+	snprintf(path, sizeof(path), s->commit == COMMIT_TREE ? "%s" : "%s/f0.x", s->destination);
+	rename(at(a, path), at(a, "taken/it"));
+}
+
+static void check(const struct scenario *s, struct area *a, const struct creds *c, const struct order *o, unsigned n)
+{
+	for (unsigned i = 0; i < s->files; i++) {
+		unsigned temporary, found = count_content(a->dest, i + 1, &temporary);
+
+		if (o->files[i].err || !o->files[i].done || found != 1 || temporary || o->leftovers ||
+		    blob_exists(a, i + 1))
+			fail_msg("%s, killed at %u, file %u: error %d, done %d, found %u times, %u temporary, %u leftovers, blob %d",
+				s->name, n, i + 1, o->files[i].err, o->files[i].done, found, temporary, o->leftovers,
+				blob_exists(a, i + 1));
+	}
+	assert_true(has_text(at(a, "precious"), "mine"));
+	if (s->conflict == CONFLICT_NUMBER && s->occupied) {
+		char path[64];
+
+		snprintf(path, sizeof(path), s->commit == COMMIT_TREE ? "tree/f0.x" : "%s/f0.x", s->destination);
+		assert_true(has_text(at(a, path), "old"));
+		assert_non_null(o->files[0].placed);
+		snprintf(path, sizeof(path), "%s/%s", s->destination, o->files[0].placed);
+		assert_true(has_content(at(a, path), 1));
+		assert_int_equal(stat_of(at(a, path)).st_uid, c->uid);
+	} else if (!s->moves) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/f0.x", s->destination);
+		assert_true(has_content(at(a, path), 1));
+		assert_int_equal(stat_of(at(a, path)).st_uid, c->uid);
+		assert_int_equal(stat_of(at(a, path)).st_mode & 07777, 0644);
+		assert_int_equal(stat_of(at(a, path)).st_nlink, 1);
+	}
+}
+
+/* Killed before call N; true: there were fewer. */
+static bool survives(const struct scenario *s, const struct creds *c, unsigned n)
+{
+	struct order *o;
+	struct area a;
+	int status;
+
+	set_stage(s, &a, c);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		calls = 0;
+		die_at = n;
+		prepare(s, &a, c);
+		order_free(place(s, &a, c));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+	if (s->moves)
+		move_away(s, &a);
+	if (!saved->prepared)
+		prepare(s, &a, c);
+	o = place(s, &a, c);
+	check(s, &a, c, o, n);
+	order_free(o);
+	area_remove(&a);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void killed_at_each_step(void **state)
+{
+	const struct scenario *s = *state;
+	struct creds *c = s->other ? other_user() : daemon_user(022);
+	unsigned n = 1;
+
+	if (s->own_fs && geteuid() != 0)
+		skip();
+	while (!survives(s, c, n))
+		n += s->stride;
+	assert_true(n > s->files); /* it was killed at least once for each file */
+	creds_free(c);
+}
+
+/* --- the order of the calls -------------------------------------------------------------------- */
+
+/* The first event of that kind after FROM; nevents when there is none. */
+static size_t find(enum op op, ino_t ino, size_t from)
+{
+	while (from < nevents && !(events[from].op == op && events[from].ino == ino))
+		from++;
+	return from;
+}
+
+static size_t find_last(enum op op, ino_t ino)
+{
+	size_t last = nevents;
+
+	for (size_t i = find(op, ino, 0); i < nevents; i = find(op, ino, i + 1))
+		last = i;
+	return last;
+}
+
+/* content, owner, mode < fsync(file) < its name < fsync(directory) < the blob's deletion */
+static void check_order(bool other, bool own_fs)
+{
+	struct scenario s = { "order", other, own_fs, CONFLICT_REPLACE, COMMIT_FILES, "new/dir", false, false, 3, 1 };
+	struct creds *c = other ? other_user() : daemon_user(022);
+	struct area a;
+
+	if (own_fs && geteuid() != 0)
+		skip();
+	set_stage(&s, &a, c);
+	nevents = 0;
+	tracing = true;
+	prepare(&s, &a, c);
+	size_t prepared = nevents;
+	order_free(place(&s, &a, c));
+	tracing = false;
+
+	for (unsigned i = 0; i < s.files; i++) {
+		const char *dir = i % 2 ? "new/dir/sub" : "new/dir";
+		ino_t ino = saved->files[i].ino;
+		size_t content = find_last(OP_CONTENT, ino), sync = find(OP_SYNC, ino, 0);
+		size_t name = find(OP_NAME, ino, prepared);
+		size_t dir_sync = find(OP_SYNC, stat_of(at(&a, dir)).st_ino, name);
+
+		assert_true(content < sync && sync < prepared);
+		assert_true(prepared <= name && name < dir_sync && dir_sync < nevents);
+		if (other) { /* both names were there: the blob's went last */
+			size_t gone = find_last(OP_UNLINK, ino);
+
+			assert_true(gone < nevents && dir_sync < gone);
+		}
+	}
+	/* Each new directory is durable before anything gets a name in it. */
+	size_t made = find(OP_MKDIR, stat_of(a.dest).st_ino, 0);
+	assert_true(made < find(OP_SYNC, stat_of(a.dest).st_ino, made));
+	assert_true(find(OP_SYNC, stat_of(a.dest).st_ino, made) < prepared);
+	creds_free(c);
+	area_remove(&a);
+}
+
+static void order_of_rename(void **state)
+{
+	check_order(false, false);
+}
+
+static void order_of_link(void **state)
+{
+	check_order(true, false);
+}
+
+static void order_of_copy(void **state)
+{
+	check_order(false, true);
+}
+
+static int setup(void **state)
+{
+	saved = mmap(NULL, sizeof(*saved), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return saved == MAP_FAILED ? -1 : area_setup(state);
+}
+
+int main(void)
+{
+	enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
+	struct CMUnitTest tests[SCENARIOS + 3] = {
+		cmocka_unit_test(order_of_rename),
+		cmocka_unit_test(order_of_link),
+		cmocka_unit_test(order_of_copy),
+	};
+
+	for (int i = 0; i < SCENARIOS; i++)
+		tests[i + 3] = (struct CMUnitTest){
+			.name = scenarios[i].name,
+			.test_func = killed_at_each_step,
+			.initial_state = (void *)&scenarios[i],
+		};
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
