@@ -92,8 +92,7 @@ static int make_job(struct core *c, const struct message *m, struct answer *answ
 	r = job_new(c->next_serial, m->name, m->creds, c->moment.wall_ms / 1000, &draft);
 	if (r < 0)
 		return r;
-	r = files_new(&draft->files);
-	run = r < 0 ? NULL : run_get(c, draft->serial);
+	run = run_get(c, draft->serial);
 	if (!run) {
 		files_free(draft->files);
 		job_free(draft);

@@ -294,12 +294,15 @@ static void act(struct core *c)
 	while (list) {
 		struct run *run = list;
 		unsigned fx = run->fx, changed = run->changed;
+		bool fresh = run->fresh;
 		const struct job *job = queue_find(c->queue, run->serial);
 		cleanup_free char *name = take_ptr(run->old_name);
 
 		list = run->next_dirty;
 		run->dirty = run->save = run->fresh = false;
 		run->fx = run->changed = 0;
+		if (fresh && job)
+			timer_watch(c, job);
 		run_act(run, fx);
 		if (c->hooks.changed)
 			c->hooks.changed(c->hooks.arg, run->serial, name ? name : job ? job->name : "", changed | CHANGED_EVENT);
@@ -348,6 +351,7 @@ void core_drop_drafts(struct core *c)
 
 int core_commit(struct core *c, bool commands)
 {
+	bool network = c->network_changed;
 	int r;
 
 	if (!c->dirty && !c->notes && !c->network_changed)
@@ -372,5 +376,7 @@ int core_commit(struct core *c, bool commands)
 	if (drop_notes(c))
 		waiters_wake_service(c);
 	act(c);
+	if (network)
+		limits_update(c);
 	return 0;
 }

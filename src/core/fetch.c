@@ -546,11 +546,8 @@ static void apply_outcome(struct run *run, uint32_t file, struct file *version, 
 
 static void note_failure(struct run *run, const struct report *r)
 {
-	struct job *draft = run_edit(run);
-
-	if (!draft || r->outcome == OUTCOME_DONE || r->outcome == OUTCOME_STOPPED)
+	if (r->outcome == OUTCOME_DONE || r->outcome == OUTCOME_STOPPED)
 		return;
-	draft->error_count++;
 	run->core->service.errors[r->outcome]++;
 	core_log_event(run, "trouble", "code=%s http_status=%d url=%s", outcome_word(r->outcome), r->http_status,
 		r->url ? r->url : "-");

@@ -230,8 +230,6 @@ static void verified_file(struct run *run, const struct job *job, const struct o
 			run->core->moment.wall_ms / 1000);
 		run->save = true;
 		run->core->service.errors[outcome]++;
-		if (run_edit(run))
-			run->draft->error_count++;
 		core_log_event(run, "trouble", "code=%s", outcome_word(outcome));
 	}
 	if (run_set_file(run, of->file, &version) < 0)

@@ -244,7 +244,6 @@ static void fail_job(struct run *run, enum outcome outcome)
 	outcome_sentence(outcome, 0, NULL, &text);
 	fault_free(draft->fault);
 	draft->fault = fault_new(outcome, 0, 0, text, run->core->moment.wall_ms / 1000);
-	draft->error_count++;
 	run->core->service.errors[outcome]++;
 }
 
