@@ -5,10 +5,10 @@
  *	store       may set a damaged database aside: only under that lock
  *	core        recovers single-threaded, before anyone can look or ask
  *	mount       before threads, since libfuse may fork fusermount3; serves nothing until fs_run
- *	mover, engine, core thread: from here on things happen
+ *	mover, runner, engine, core thread, link watch: from here on things happen
  *
- * and backwards: the core answers who is parked, the engine and the mover come to rest, the mount goes,
- * and the core saves their last reports.
+ * and backwards: the core answers who is parked, those who work for it come to rest, the mount goes, and
+ * the core saves their last reports.
  *
  * Signals are blocked in every thread and taken by one (signal_main): so a second SIGTERM during the
  * stop stays pending and harms nobody.
@@ -23,7 +23,10 @@
 #include "disk/mover.h"
 #include "disk/store.h"
 #include "fs/fs.h"
+#include "host/link.h"
+#include "host/runner.h"
 #include "net/engine.h"
+#include "ports.h"
 #include "sdnotify.h"
 
 #include <errno.h>
@@ -45,9 +48,12 @@ struct server {
 	int64_t watchdog;   /* nanoseconds between two; 0: none */
 	struct blobs *blobs;
 	struct store *store;
+	bool set_aside; /* the store was damaged */
 	struct core *core;
 	struct mover *mover;
+	struct runner *runner;
 	struct engine *engine;
+	struct link_watch *link; /* NULL: the kernel does not tell */
 	struct message *stop; /* made at the start: stopping must not need memory */
 	pthread_t core_thread, signal_thread;
 	pthread_mutex_t lock;
@@ -60,53 +66,6 @@ static void fail(char **ret_reason, const char *what, const char *path, int err)
 {
 	if (!*ret_reason && asprintf(ret_reason, "%s %s: %s", what, path, strerror(-err)) < 0)
 		*ret_reason = NULL;
-}
-
-/* --- the core's ports ---------------------------------------------------------------------------- */
-
-static void port_fetch(void *engine, struct fetch *f)
-{
-	engine_fetch(engine, f);
-}
-
-static void port_cease(void *engine, uint64_t id)
-{
-	engine_cease(engine, id);
-}
-
-static void port_want(void *engine, uint64_t id, uint64_t offset)
-{
-	engine_want(engine, id, offset);
-}
-
-static void port_prioritise(void *engine, uint64_t serial, enum job_priority priority)
-{
-	engine_prioritise(engine, serial, priority);
-}
-
-static void port_limit_all(void *engine, uint64_t rate, bool foreground_exempt)
-{
-	engine_limit_all(engine, rate, foreground_exempt);
-}
-
-static void port_limit_class(void *engine, enum job_priority priority, uint64_t rate)
-{
-	engine_limit_class(engine, priority, rate);
-}
-
-static void port_limit_job(void *engine, uint64_t serial, uint64_t rate)
-{
-	engine_limit_job(engine, serial, rate);
-}
-
-static void port_order(void *mover, struct order *o)
-{
-	mover_send(mover, o);
-}
-
-static void port_cancel_orders(void *mover, uint64_t serial)
-{
-	mover_cancel(mover, serial);
 }
 
 /* --- stages -------------------------------------------------------------------------------------- */
@@ -132,7 +91,6 @@ static void stop_blobs(struct server *s)
 static int start_store(struct server *s, char **ret_reason)
 {
 	cleanup_free char *path = NULL;
-	bool set_aside;
 	int r;
 
 	if (asprintf(&path, "%s/queue.db", s->options->staging) < 0) {
@@ -140,7 +98,7 @@ static int start_store(struct server *s, char **ret_reason)
 		return -ENOMEM;
 	}
 	/* The store says in the log what it sets aside. */
-	r = store_open(path, &s->store, &set_aside);
+	r = store_open(path, &s->store, &s->set_aside);
 	if (r == -EPROTO && asprintf(ret_reason, "%s was made by a newer version of xferfs", path) < 0)
 		*ret_reason = NULL;
 	if (r)
@@ -167,6 +125,7 @@ static int start_core(struct server *s, char **ret_reason)
 		.daemon_uid = geteuid(),
 		.mountpoint = s->options->mountpoint,
 		.destination = s->options->destination,
+		.keep_blobs = s->set_aside,
 	};
 	int r;
 
@@ -235,6 +194,20 @@ static void stop_mover(struct server *s)
 	mover_stop(s->mover);
 }
 
+static int start_runner(struct server *s, char **ret_reason)
+{
+	int r = runner_start(core_mailbox(s->core), &s->runner);
+
+	if (r)
+		fail(ret_reason, "cannot start", "the runner of notify commands", r);
+	return r;
+}
+
+static void stop_runner(struct server *s)
+{
+	runner_stop(s->runner);
+}
+
 static char *or_null(char *text)
 {
 	return *text ? text : NULL;
@@ -259,25 +232,14 @@ static int start_engine(struct server *s, char **ret_reason)
 		.http2 = c->http2,
 		.max_file_size = c->max_file_size,
 	};
-	struct core_ports ports = {
-		.mover = s->mover,
-		.fetch = port_fetch,
-		.cease = port_cease,
-		.want = port_want,
-		.prioritise = port_prioritise,
-		.limit_all = port_limit_all,
-		.limit_class = port_limit_class,
-		.limit_job = port_limit_job,
-		.order = port_order,
-		.cancel_orders = port_cancel_orders,
-	};
+	struct core_ports ports;
 	int r = engine_start(&options, s->blobs, core_mailbox(s->core), &s->engine);
 
 	if (r) {
 		fail(ret_reason, "cannot start", "the transfer engine", r);
 		return r;
 	}
-	ports.engine = s->engine;
+	ports = ports_to(s->engine, s->mover, s->runner);
 	core_set_ports(s->core, &ports);
 	return 0;
 }
@@ -312,6 +274,33 @@ static void stop_core_thread(struct server *s)
 {
 	core_send(s->core, take_ptr(s->stop));
 	pthread_join(s->core_thread, NULL);
+}
+
+static void link_changed(void *arg, bool online)
+{
+	struct server *s = arg;
+	struct message *m = message_new(MSG_NETWORK);
+
+	if (!m)
+		return; /* transient errors retry by themselves, too */
+	m->online = online;
+	core_send(s->core, m);
+}
+
+/* Without it (a sandbox may refuse rtnetlink) the network counts as there. */
+static int start_link(struct server *s, char **ret_reason)
+{
+	int r = link_watch_start(link_changed, s, &s->link);
+
+	if (r)
+		log_warning("cannot watch the network: %s", strerror(-r));
+	return 0;
+}
+
+static void stop_link(struct server *s)
+{
+	if (s->link)
+		link_watch_stop(s->link);
 }
 
 /* --- signals and the watchdog -------------------------------------------------------------------- */
@@ -410,8 +399,10 @@ static const struct stage {
 	{ start_core, stop_core },
 	{ start_mount, stop_mount },
 	{ start_mover, stop_mover },
+	{ start_runner, stop_runner },
 	{ start_engine, stop_engine },
 	{ start_core_thread, stop_core_thread },
+	{ start_link, stop_link },
 	{ start_signals, stop_signals },
 };
 
