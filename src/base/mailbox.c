@@ -36,13 +36,21 @@ void mailbox_release(struct mailbox *box)
 
 void mailbox_send(struct mailbox *box, struct mail *mail)
 {
+	mail->next = NULL;
+	mailbox_send_all(box, mail);
+}
+
+void mailbox_send_all(struct mailbox *box, struct mail *mail)
+{
+	struct mail *last = mail;
 	bool first;
 
-	mail->next = NULL;
+	while (last->next)
+		last = last->next;
 	pthread_mutex_lock(&box->lock);
 	first = !box->head;
 	*box->tail = mail;
-	box->tail = &mail->next;
+	box->tail = &last->next;
 	/* Within the lock: once the owner has the mail it may release the box. */
 	if (!box->wake)
 		pthread_cond_signal(&box->arrived);

@@ -37,6 +37,8 @@ struct mailbox {
 void mailbox_init(struct mailbox *box, void (*wake)(void *arg), void *arg);
 void mailbox_release(struct mailbox *box);
 void mailbox_send(struct mailbox *box, struct mail *mail); /* takes MAIL */
+/* Several, linked by `next` to a NULL, in order, for the price of one. Takes. */
+void mailbox_send_all(struct mailbox *box, struct mail *mail);
 /* All that waits, oldest first, linked by `next`; NULL when empty. Does not block. Gives. */
 struct mail *mailbox_take(struct mailbox *box);
 /* The same, but sleeps until there is something or clock_now() reaches DEADLINE (INT64_MAX: for
