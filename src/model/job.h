@@ -119,6 +119,7 @@ struct prop_rule {
 	const char *name;
 	mode_t mode; /* 0666, 0600 (secret to others), 0200 (never shown); masked by the job's mode */
 	bool secret; /* dropped by chown */
+	bool text;   /* the field is a char *, NULL when it is the default */
 	/* Checks TEXT and sets the field; 0, -EINVAL, -ERANGE, -E2BIG, -EOPNOTSUPP; *ret_reason: a sentence (static). */
 	int (*set)(const struct prop_rule *p, struct props *props, const char *text, const char **ret_reason);
 	void (*show)(const struct prop_rule *p, const struct props *props, struct buf *out); /* without '\n' */
@@ -126,7 +127,6 @@ struct prop_rule {
 	const char *const *words; /* for words: NULL-terminated, index is the value */
 	uint64_t min, max;        /* for numbers; for strings max is the length */
 	const char *preset;       /* the default as text */
-	bool text;                /* the field is a char *, NULL when it is the default */
 	const char *expects;      /* a sentence: what values there are */
 };
 extern const struct prop_rule prop_rules[];
