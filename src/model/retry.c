@@ -30,8 +30,7 @@ static const char *const sentences[OUTCOME_MAX] = {
 	[OUTCOME_CONNECT] = "no connection to the server; tried again later",
 	[OUTCOME_TIMEOUT] = "the server stopped answering; tried again later",
 	[OUTCOME_RESET] = "the connection broke off; tried again later",
-	[OUTCOME_TLS] = "the server could not be authenticated; check its certificate, [security] ca_file "
-			"and the date of this machine",
+	[OUTCOME_TLS] = "the server is not who it should be; check its certificate, ca_file and the date",
 	[OUTCOME_AUTH] = "login denied; check credentials and proxy",
 	[OUTCOME_NOT_FOUND] = "no such file on the server, or no right to read it; check the URL",
 	[OUTCOME_REDIRECT] = "redirected too often or to a scheme that is not allowed; check the URL",

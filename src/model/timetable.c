@@ -285,7 +285,10 @@ int timetable_parse(const char *text, struct timetable **ret, char **ret_reason)
 		err = compile(entries, n, t);
 	if (err) {
 		timetable_free(t);
-		*ret_reason = reason;
+		if (ret_reason)
+			*ret_reason = reason;
+		else
+			free(reason);
 		return err;
 	}
 	*ret = t;

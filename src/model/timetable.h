@@ -21,7 +21,8 @@
 
 struct timetable;
 
-int timetable_parse(const char *text, struct timetable **ret, char **ret_reason); /* "" is: no limit ever */
+/* "" is: no limit ever. -EINVAL and *ret_reason, one sentence to free(); RET_REASON may be NULL. */
+int timetable_parse(const char *text, struct timetable **ret, char **ret_reason);
 void timetable_free(struct timetable *t);
 /* Limit in bytes per second at MINUTE of the week (0 = Monday 00:00) for jobs of PRIORITY; foreground
  * is exempt by the caller. *ret_minutes: minutes until the answer may change (1..10080). */

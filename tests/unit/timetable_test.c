@@ -149,6 +149,7 @@ static void bad_tables(void **state)
 		assert_null(t);
 		assert_non_null(reason);
 		free(reason);
+		assert_int_equal(timetable_parse(bad[i], &t, NULL), -EINVAL);
 	}
 }
 
