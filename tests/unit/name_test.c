@@ -11,7 +11,7 @@ static void names_of_jobs(void **state)
 {
 	char longest[NAME_LEN_MAX + 2];
 	static const char *const bad[] = {
-		"", ".", "..", ".hidden", ".xferfs", "a/b", "/", "a\n", "\x01", "a\x7f", "\xc2\x9b" "31m",
+		"", ".", "..", ".hidden", ".xferfs", "a/b", "/", "a\n", "\x01", "a\x7f", "\xc2\x9b[",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -131,80 +131,80 @@ static void accepted(void **state)
 	}
 }
 
+static const struct {
+	const char *name, *text;
+	int err;
+} refusals[] = {
+	{ "type", "upload", -EOPNOTSUPP },
+	{ "type", "upload-reply", -EOPNOTSUPP },
+	{ "type", "torrent", -EINVAL },
+	{ "priority", "High", -EINVAL },
+	{ "priority", "", -EINVAL },
+	{ "priority", "high ", -EINVAL },
+	{ "destination", "", -EINVAL },
+	{ "destination", "..", -EINVAL },
+	{ "destination", "a/../../b", -EINVAL },
+	{ "destination", "/srv", -EINVAL },
+	{ "destination", ".xferfs", -EINVAL },
+	{ "description", "two\nlines", -EINVAL },
+	{ "description", "\033[2J", -EINVAL },
+	{ "retry_delay", "4", -EINVAL },
+	{ "retry_delay", "max", -EINVAL },
+	{ "retry_delay", "soon", -EINVAL },
+	{ "retry_delay", "4294967295", -ERANGE },
+	{ "no_progress_timeout", "99999999999999999999", -ERANGE },
+	{ "max_download_time", "4294967295", -ERANGE },
+	{ "max_download_time", "-1", -EINVAL },
+	{ "rate_limit", "0", -EINVAL },
+	{ "rate_limit", "fast", -EINVAL },
+	{ "rate_limit", "99999999999999999999", -ERANGE },
+	{ "connections", "0", -EINVAL },
+	{ "connections", "17", -ERANGE },
+	{ "connections", "max", -EINVAL },
+	{ "headers", "no colon", -EINVAL },
+	{ "headers", ": value", -EINVAL },
+	{ "headers", "Name : value", -EINVAL },
+	{ "headers", " folded: x", -EINVAL },
+	{ "headers", "X-A: 1\n two", -EINVAL },
+	{ "headers", "X-A:", -EINVAL },
+	{ "headers", "X-A: a\rX-B: b", -EINVAL },
+	{ "headers", "X-A: \x01", -EINVAL },
+	{ "headers", "X(A): 1", -EINVAL },
+	{ "headers", "range: bytes=0-1", -EINVAL },
+	{ "headers", "ACCEPT-ENCODING: gzip", -EINVAL },
+	{ "headers", "X: 1\nIf-Range: x", -EINVAL },
+	{ "credentials", "nobody", -EINVAL },
+	{ "credentials", ":secret", -EINVAL },
+	{ "credentials", "a:b\nc", -EINVAL },
+	{ "proxy", "ftp://h:1", -EINVAL },
+	{ "proxy", "host", -EINVAL },
+	{ "proxy", "host:", -EINVAL },
+	{ "proxy", "host:port", -EINVAL },
+	{ "proxy", "user:6@host", -EINVAL },
+	{ "proxy", "[::1]", -EINVAL },
+	{ "proxy", "host:99999", -EINVAL },
+	{ "proxy", "http://h:1/path", -EINVAL },
+	{ "proxy", "http://h:1?x", -EINVAL },
+	{ "proxy", "h o:1", -EINVAL },
+	{ "proxy", "a/b:1", -EINVAL },
+	{ "client_certificate", "cert.pem", -EINVAL },
+	{ "client_certificate", "/dir/", -EINVAL },
+	{ "client_certificate", "/a\nb", -EINVAL },
+	{ "notify", "a\nb", -EINVAL },
+	{ "metered", "yes", -EINVAL },
+};
+
 /* Refused values change nothing. */
 static void refused(void **state)
 {
-	static const struct {
-		const char *name, *text;
-		int err;
-	} cases[] = {
-		{ "type", "upload", -EOPNOTSUPP },
-		{ "type", "upload-reply", -EOPNOTSUPP },
-		{ "type", "torrent", -EINVAL },
-		{ "priority", "High", -EINVAL },
-		{ "priority", "", -EINVAL },
-		{ "priority", "high ", -EINVAL },
-		{ "destination", "", -EINVAL },
-		{ "destination", "..", -EINVAL },
-		{ "destination", "a/../../b", -EINVAL },
-		{ "destination", "/srv", -EINVAL },
-		{ "destination", ".xferfs", -EINVAL },
-		{ "description", "two\nlines", -EINVAL },
-		{ "description", "\033[2J", -EINVAL },
-		{ "retry_delay", "4", -EINVAL },
-		{ "retry_delay", "max", -EINVAL },
-		{ "retry_delay", "soon", -EINVAL },
-		{ "retry_delay", "4294967295", -ERANGE },
-		{ "no_progress_timeout", "99999999999999999999", -ERANGE },
-		{ "max_download_time", "4294967295", -ERANGE },
-		{ "max_download_time", "-1", -EINVAL },
-		{ "rate_limit", "0", -EINVAL },
-		{ "rate_limit", "fast", -EINVAL },
-		{ "rate_limit", "99999999999999999999", -ERANGE },
-		{ "connections", "0", -EINVAL },
-		{ "connections", "17", -ERANGE },
-		{ "connections", "max", -EINVAL },
-		{ "headers", "no colon", -EINVAL },
-		{ "headers", ": value", -EINVAL },
-		{ "headers", "Name : value", -EINVAL },
-		{ "headers", " folded: x", -EINVAL },
-		{ "headers", "X-A: 1\n two", -EINVAL },
-		{ "headers", "X-A:", -EINVAL },
-		{ "headers", "X-A: a\rX-B: b", -EINVAL },
-		{ "headers", "X-A: \x01", -EINVAL },
-		{ "headers", "X(A): 1", -EINVAL },
-		{ "headers", "range: bytes=0-1", -EINVAL },
-		{ "headers", "ACCEPT-ENCODING: gzip", -EINVAL },
-		{ "headers", "X: 1\nIf-Range: x", -EINVAL },
-		{ "credentials", "nobody", -EINVAL },
-		{ "credentials", ":secret", -EINVAL },
-		{ "credentials", "a:b\nc", -EINVAL },
-		{ "proxy", "ftp://h:1", -EINVAL },
-		{ "proxy", "host", -EINVAL },
-		{ "proxy", "host:", -EINVAL },
-		{ "proxy", "host:port", -EINVAL },
-		{ "proxy", "user:6@host", -EINVAL },
-		{ "proxy", "[::1]", -EINVAL },
-		{ "proxy", "host:99999", -EINVAL },
-		{ "proxy", "http://h:1/path", -EINVAL },
-		{ "proxy", "http://h:1?x", -EINVAL },
-		{ "proxy", "h o:1", -EINVAL },
-		{ "proxy", "a/b:1", -EINVAL },
-		{ "client_certificate", "cert.pem", -EINVAL },
-		{ "client_certificate", "/dir/", -EINVAL },
-		{ "client_certificate", "/a\nb", -EINVAL },
-		{ "notify", "a\nb", -EINVAL },
-		{ "metered", "yes", -EINVAL },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
 		struct props p;
 		char *text;
 
 		props_init(&p);
-		if (set(&p, cases[i].name, cases[i].text) != cases[i].err)
-			fail_msg("%s '%s' gave %d", cases[i].name, cases[i].text,
-				set(&p, cases[i].name, cases[i].text));
+		if (set(&p, refusals[i].name, refusals[i].text) != refusals[i].err)
+			fail_msg("%s '%s' gave %d", refusals[i].name, refusals[i].text,
+				set(&p, refusals[i].name, refusals[i].text));
 		props_format(&p, &text);
 		assert_string_equal(text, "");
 		free(text);

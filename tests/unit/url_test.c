@@ -16,7 +16,7 @@ static void accepted(void **state)
 		"https://example.org", "http://example.org/", "HTTPS://EXAMPLE.ORG/x", "ftp://h/a;type=i",
 		"sftp://user@h/~/x", "https://h:8443/x", "https://h:/x", "https://u:p@h/x", "https://u:p@ss@h/x",
 		"https://[::1]/x", "https://[::1]:80/x", "http://[fe80::1%25eth0]/", "https://h?q", "https://h#f",
-		"https://h/a?b=c@d:e", "https://127.0.0.1:1/x", "https://b\xc3\xbc" "cher.example/x",
+		"https://h/a?b=c@d:e", "https://127.0.0.1:1/x", "https://m\xc3\xbcnchen.example/x",
 	};
 	static const char *const bad[] = {
 		"", "x", "example.org/x", "https:/h/x", "https:h", "https://", "https:///x", "https://?x",
