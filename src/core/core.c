@@ -140,8 +140,7 @@ static void take_fact(struct core *c, struct mail *mail)
 	else if (mail->kind == MSG_INTERRUPT)
 		waiters_interrupt(c, m->wait.id);
 	else if (mail->kind == MSG_NETWORK) {
-		c->service.online = m->online;
-		limits_update(c);
+		limits_network(c, m->online);
 	} else if (mail->kind == MSG_STOP)
 		c->stopping = true;
 	message_free(m);

@@ -138,6 +138,17 @@ static void visit(const void *node, VISIT which, void *arg)
 		run_touch(run);
 }
 
+/* When the network returns every job that waits is tried at once, whatever its error was (BITS). */
+void limits_network(struct core *c, bool online)
+{
+	log_info("network: %s", online ? "back" : "lost");
+	c->service.online = online;
+	limits_update(c);
+	for (struct run *run = c->touched; run && online; run = run->next_touched)
+		if (run->joined && run->obstacle == OUTCOME_DONE && run_job(run) && run_job(run)->state == JOB_TRANSIENT_ERROR)
+			let_go(run);
+}
+
 void limits_update(struct core *c)
 {
 	if (c->stopped)

@@ -287,4 +287,5 @@ void waiters_end(struct core *c);              /* all: -ENODEV */
 /* --- limits.c -------------------------------------------------------------------------------- */
 
 void limits_update(struct core *c);            /* timetable and network: rates, obstacles */
+void limits_network(struct core *c, bool online); /* lost, or back */
 void limits_of_job(struct run *run);           /* its obstacle; its rate in the engine */

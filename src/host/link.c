@@ -35,19 +35,15 @@ static bool usable_address(const struct sockaddr *a)
 static bool is_online(void)
 {
 	struct ifaddrs *list;
-	bool others = false, online = false;
+	bool online = false;
 
 	if (getifaddrs(&list) < 0)
 		return true; /* not knowing is no reason to stop */
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
-		if (i->ifa_flags & IFF_LOOPBACK)
-			continue;
-		others = true;
-		if ((i->ifa_flags & IFF_UP) && (i->ifa_flags & IFF_RUNNING) && usable_address(i->ifa_addr))
-			online = true;
-	}
+	for (const struct ifaddrs *i = list; i && !online; i = i->ifa_next)
+		online = !(i->ifa_flags & IFF_LOOPBACK) && (i->ifa_flags & IFF_UP) && (i->ifa_flags & IFF_RUNNING) &&
+			usable_address(i->ifa_addr);
 	freeifaddrs(list);
-	return online || !others;
+	return online;
 }
 
 static void drain(int fd)
@@ -64,7 +60,6 @@ static void *run(void *arg)
 	bool online = is_online();
 
 	pthread_setname_np(pthread_self(), "xferfs-link");
-	w->changed(w->arg, online);
 	for (;;) {
 		struct pollfd fds[] = {{.fd = w->netlink, .events = POLLIN}, {.fd = w->stop, .events = POLLIN}};
 		bool now;

@@ -1,10 +1,9 @@
-/* Whether the machine has a network, as rtnetlink(7) tells: an interface besides loopback that is
- * running and has an address of more than link scope; or none has but loopback, on a machine that has
- * no other interface at all (a container, a test): then it counts as online, since loopback is all
- * there is.
+/* Loss and return of the network, as rtnetlink(7) tells: there is one when an interface besides loopback
+ * is running and has an address of more than link scope.
  *
- * One thread; calls CHANGED from it with the first state and after each change (not repeated while the
- * state stays the same). CHANGED may not block.
+ * One thread; calls CHANGED from it after each change, never with the state at the start: a machine
+ * that begins without a network may have servers on loopback, and what is not reachable fails and is
+ * tried again anyway. CHANGED may not block.
  */
 #pragma once
 
