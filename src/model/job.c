@@ -340,8 +340,10 @@ static void note_event(struct job *j, enum job_event event, int64_t wall)
 	case EV_CHANGE:
 		j->last_alive = wall;
 		break;
-	case EV_UNPLACED:
 	case EV_UNPLACED_PART:
+		j->transferred_at = 0;
+		__attribute__((fallthrough));
+	case EV_UNPLACED:
 		creds_free(j->completer);
 		j->completer = NULL;
 		break;
