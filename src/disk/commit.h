@@ -28,7 +28,8 @@ struct placing {
 	bool own;      /* the caller is the daemon's user */
 	bool tree;
 	char *base;    /* where the paths begin: the destination, or the prepared tree */
-	size_t *sorted; /* files[] by directory */
+	size_t *sorted; /* files[] by directory; PREPARE: only those that have no inode yet */
+	size_t n;
 	struct durable durable;
 	/* The directory at hand, of all files with that dirname. */
 	char *dir;
@@ -52,7 +53,7 @@ struct order_file *placing_file(const struct placing *p, size_t i); /* the Ith i
 #define STAGED_NAME_LEN 256
 void placing_staged_name(const struct placing *p, const struct order_file *f, char ret[STAGED_NAME_LEN]);
 const char *last_component(const char *path);
-/* All files that have no error yet get ERR. */
+/* All files of `sorted` that have no error yet get ERR. */
 void placing_fail(struct placing *p, int err);
 /* F is durable in its place: the blob goes. */
 void placing_finish(struct placing *p, struct order_file *f);

@@ -13,8 +13,9 @@
  *	         beside the target. Says (dev, ino) of the inode that shall have the name.  -> saved
  *	PLACE    for each file: give that inode its name; fsync the directories; delete the blob.
  *
- * Either may be repeated after a crash, whatever had been done: the table in disk/commit.c says what
- * each combination of blob, temporary name and destination means.
+ * Either may be repeated after a crash, whatever had been done: the tables in disk/place.c and
+ * disk/tree.c say what each combination of blob, temporary name and destination means. PREPARE leaves
+ * a file alone that comes with its inode: it may have been placed since that was saved.
  */
 #pragma once
 

@@ -282,7 +282,7 @@ static void place_group(struct placing *p, size_t first, size_t end)
 
 static void place_files(struct placing *p)
 {
-	for (size_t i = 0; i < p->o->nfiles; ) {
+	for (size_t i = 0; i < p->n; ) {
 		size_t end = placing_group(p, i);
 
 		place_group(p, i, end);

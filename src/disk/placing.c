@@ -57,8 +57,9 @@ int placing_init(struct placing *p, struct order *o, struct blobs *blobs, int ro
 	if (!p->sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < o->nfiles; i++)
-		p->sorted[i] = i;
-	qsort_r(p->sorted, o->nfiles, sizeof(*p->sorted), compare, o->files);
+		if (o->mail.kind != ORDER_PREPARE || o->files[i].dev == INODE_NONE)
+			p->sorted[p->n++] = i;
+	qsort_r(p->sorted, p->n, sizeof(*p->sorted), compare, o->files);
 	if (p->tree)
 		return tree_base(o, &p->base);
 	p->base = strdup(o->destination);
@@ -83,7 +84,7 @@ size_t placing_group(const struct placing *p, size_t first)
 	const char *path = placing_file(p, first)->path;
 	size_t end = first + 1;
 
-	while (end < p->o->nfiles && compare_dirs(placing_file(p, end)->path, path) == 0)
+	while (end < p->n && compare_dirs(placing_file(p, end)->path, path) == 0)
 		end++;
 	return end;
 }
@@ -146,9 +147,9 @@ void placing_staged_name(const struct placing *p, const struct order_file *f, ch
 
 void placing_fail(struct placing *p, int err)
 {
-	for (size_t i = 0; i < p->o->nfiles; i++)
-		if (p->o->files[i].err == 0)
-			p->o->files[i].err = err;
+	for (size_t i = 0; i < p->n; i++)
+		if (placing_file(p, i)->err == 0)
+			placing_file(p, i)->err = err;
 }
 
 void placing_finish(struct placing *p, struct order_file *f)

@@ -6,6 +6,7 @@
  *	   inode saved, and only then may PLACE run.
  *	4. It may be repeated: owner, mode and times are set again, a copy is made anew. Nothing has been
  *	   placed yet, so nothing of the user's is touched but temporary names, which hold our serial.
+ *	5. A file whose inode is saved may have been placed: it is left alone.
  */
 #include "disk/commit.h"
 
@@ -177,8 +178,8 @@ static void discard(struct placing *p, struct order_file *f)
 /* A tree appears whole or not at all. */
 static void fail_tree_whole(struct placing *p)
 {
-	for (size_t i = 0; i < p->o->nfiles; i++)
-		if (p->o->files[i].err < 0) {
+	for (size_t i = 0; i < p->n; i++)
+		if (placing_file(p, i)->err < 0) {
 			placing_fail(p, -ECANCELED);
 			tree_clear(p);
 			return;
@@ -190,14 +191,14 @@ void prepare_perform(struct order *o, struct blobs *blobs, int destination_fd)
 	struct placing p;
 	int r = placing_init(&p, o, blobs, destination_fd);
 
-	if (r == 0 && p.tree)
+	if (r == 0 && p.tree && p.n == o->nfiles)
 		r = tree_clear(&p);
 	if (r < 0) {
 		placing_fail(&p, r);
 		placing_release(&p);
 		return;
 	}
-	for (size_t i = 0; i < o->nfiles; i++) {
+	for (size_t i = 0; i < p.n; i++) {
 		struct order_file *f = placing_file(&p, i);
 
 		f->err = prepare_file(&p, f);
@@ -207,7 +208,7 @@ void prepare_perform(struct order *o, struct blobs *blobs, int destination_fd)
 		placing_fail(&p, r);
 	if (p.tree)
 		fail_tree_whole(&p);
-	for (size_t i = 0; i < o->nfiles; i++)
+	for (size_t i = 0; i < p.n; i++)
 		if (placing_file(&p, i)->err < 0)
 			discard(&p, placing_file(&p, i));
 	placing_release(&p);

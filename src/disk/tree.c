@@ -162,7 +162,7 @@ static int fill_file(struct placing *p, const struct order_file *f)
 
 static int fill(struct placing *p)
 {
-	for (size_t i = 0; i < p->o->nfiles; ) {
+	for (size_t i = 0; i < p->n; ) {
 		size_t end = placing_group(p, i);
 
 		for (; i < end; i++) {
