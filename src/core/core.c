@@ -268,8 +268,10 @@ int core_new(const struct core_options *options, struct core **ret)
 	struct core *c = calloc(1, sizeof(*c));
 	int r;
 
-	if (!c)
+	if (!c) {
+		queue_free(options->queue);
 		return -ENOMEM;
+	}
 	c->options = *options;
 	if (!c->options.moment)
 		c->options.moment = system_moment;

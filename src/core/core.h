@@ -80,6 +80,7 @@ struct core_options {
 
 /* Calling sequence: core_new; core_recover; [engine_start and mover_start with core_mailbox];
  * core_set_ports; core_run in a thread of the caller (core_thread); ... MSG_STOP; join; core_free. */
+/* Takes the queue, also when it fails. */
 int core_new(const struct core_options *options, struct core **ret);
 struct mailbox *core_mailbox(struct core *c);
 void core_set_ports(struct core *c, const struct core_ports *ports);
