@@ -44,7 +44,8 @@ void sched_ended(struct sched *s, uint64_t serial); /* one of its transfers has 
 
 struct sched_step {
 	enum { SCHED_NOTHING, SCHED_START, SCHED_STOP } action;
-	uint64_t serial; /* STOP: one transfer of that job, the core chooses the youngest */
+	uint64_t serial; /* STOP: one transfer of that job, the core chooses the youngest that it has not told
+	                  * yet; if it has told all, one less is to be waited for than it seemed: do nothing */
 	uint32_t file;   /* START; it counts as running until sched_ended, also if it cannot be started any more */
 };
 /* Called until SCHED_NOTHING. */
