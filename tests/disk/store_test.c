@@ -528,6 +528,105 @@ static void names_are_exchanged(void **state)
 	store_close(s);
 }
 
+/* --- a disk that fails ------------------------------------------------------------------------- */
+
+static sqlite3_vfs failing_vfs;
+static sqlite3_io_methods failing_methods[2]; /* of databases, which are locked, and of logs */
+static int (*real_open)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
+static int (*real_sync)(sqlite3_file *, int);
+static bool sync_fails;
+
+static int failing_sync(sqlite3_file *file, int flags)
+{
+	return sync_fails ? SQLITE_IOERR_FSYNC : real_sync(file, flags);
+}
+
+static int failing_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+	int code = real_open(vfs, name, file, flags, ret_flags);
+
+	if (code == SQLITE_OK && file->pMethods) {
+		sqlite3_io_methods *methods = &failing_methods[!(flags & SQLITE_OPEN_MAIN_DB)];
+
+		real_sync = file->pMethods->xSync;
+		*methods = *file->pMethods;
+		methods->xSync = failing_sync;
+		file->pMethods = methods;
+	}
+	return code;
+}
+
+static int setup_failing(void **state)
+{
+	failing_vfs = *sqlite3_vfs_find(NULL);
+	failing_vfs.zName = "failing";
+	real_open = failing_vfs.xOpen;
+	failing_vfs.xOpen = failing_open;
+	sync_fails = false;
+	return sqlite3_vfs_register(&failing_vfs, 1) == SQLITE_OK ? setup(state) : -1;
+}
+
+static int teardown_failing(void **state)
+{
+	sqlite3_vfs_unregister(&failing_vfs);
+	return teardown(state);
+}
+
+/* What is on the disk now, as a daemon started after a crash finds it: whether it has that job. */
+static bool found_after_crash(const char *name)
+{
+	char was[sizeof(path)], command[512];
+	struct queue *q;
+	struct store *s;
+	uint64_t next;
+	bool found;
+
+	memcpy(was, path, sizeof(was));
+	snprintf(command, sizeof(command), "cp %s %s/crash.db && cp %s-wal %s/crash.db-wal", path, dir, path, dir);
+	assert_int_equal(system(command), 0);
+	strcpy(path + strlen(dir), "/crash.db");
+	s = open_store(false);
+	q = load(s, &next);
+	found = queue_find_name(q, name) != NULL;
+	queue_free(q);
+	store_close(s);
+	memcpy(path, was, sizeof(path));
+	return found;
+}
+
+static int try_commit(struct store *s, uint64_t serial, const char *name)
+{
+	struct job *j = new_job(serial, name);
+	int r = store_begin(s);
+
+	if (r == 0) {
+		assert_int_equal(store_put_job(s, j), 0);
+		r = store_commit(s);
+	}
+	drop(j);
+	return r;
+}
+
+/* The frames of a commit whose sync failed are whole in the log; they must not come back. */
+static void failed_commit_stays_failed(void **state)
+{
+	struct store *s = open_store(false);
+
+	save_simple(s, 1, "before");
+	sync_fails = true;
+	assert_int_equal(try_commit(s, 2, "refused"), -EIO);
+	assert_int_equal(try_commit(s, 3, "refused too"), -EIO);
+	sync_fails = false;
+	assert_int_equal(store_begin(s), 0);
+	store_rollback(s);
+	assert_true(found_after_crash("before"));
+	assert_false(found_after_crash("refused"));
+	assert_false(found_after_crash("refused too"));
+	assert_int_equal(try_commit(s, 4, "after"), 0);
+	assert_true(found_after_crash("after"));
+	store_close(s);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -543,6 +642,7 @@ int main(void)
 		TEST(newer_version_is_refused),
 		TEST(second_opener_is_refused),
 		TEST(names_are_exchanged),
+		cmocka_unit_test_setup_teardown(failed_commit_stays_failed, setup_failing, teardown_failing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
