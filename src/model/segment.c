@@ -29,14 +29,6 @@ int segments_have(struct segments *s, const struct extents *have)
 	return extents_copy(have, &s->done);
 }
 
-void segments_set_size(struct segments *s, uint64_t size)
-{
-	s->size = size;
-	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-		if (s->v[i].used && s->v[i].end == SEGMENT_NONE && size != SEGMENT_NONE)
-			s->v[i].end = size > s->v[i].next ? size : s->v[i].next;
-}
-
 void segments_want(struct segments *s, uint64_t offset)
 {
 	s->want = offset;
@@ -59,12 +51,18 @@ uint64_t segments_left(const struct segments *s)
 	return here < s->size ? s->size - here : 0;
 }
 
+/* Silent, while bytes came over another connection: a new one for it may do better. */
+static bool is_left_behind(const struct segments *s, const struct segment *g, int64_t silence, int64_t now)
+{
+	return g->used && now - g->last >= silence && g->last < s->moved_at;
+}
+
 bool segments_stalled(const struct segments *s, int64_t now)
 {
 	if (!s->used)
 		return false;
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-		if (s->v[i].used && now - s->v[i].last < s->idle)
+		if (s->v[i].used && (now - s->v[i].last < s->idle || is_left_behind(s, &s->v[i], s->idle, now)))
 			return false;
 	return true;
 }
@@ -77,6 +75,20 @@ static uint64_t edge_after(const struct segments *s, uint64_t offset)
 		if (s->edges[i] > offset)
 			return s->edges[i];
 	return SEGMENT_NONE;
+}
+
+void segments_set_size(struct segments *s, uint64_t size)
+{
+	s->size = size;
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+		struct segment *g = &s->v[i];
+
+		if (!g->used || g->end != SEGMENT_NONE)
+			continue;
+		g->end = edge_after(s, g->next) < size ? edge_after(s, g->next) : size;
+		if (g->end < g->next)
+			g->end = g->next;
+	}
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
@@ -349,6 +361,10 @@ static struct segment_step find_work(struct segments *s, int64_t now)
 		return start(s, gap.first, gap.end, now);
 	if (s->target > s->proven && s->used)
 		fall_back(s, s->proven > s->used ? s->used : s->proven, now);
+	/* The last pieces are not waited for as long as a whole file would be. */
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
+		if (s->used < s->target && is_left_behind(s, &s->v[i], SEGMENT_TAIL_SILENCE, now))
+			return (struct segment_step){ SEGMENT_STOP, i };
 	return (struct segment_step){ SEGMENT_NOTHING, 0 };
 }
 
@@ -358,7 +374,7 @@ struct segment_step segments_next(struct segments *s, int64_t now)
 
 	control(s, now);
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-		if (s->used > 1 && s->v[i].used && now - s->v[i].last >= s->idle && now - s->moved_at < s->idle)
+		if (is_left_behind(s, &s->v[i], s->idle, now))
 			return (struct segment_step){ SEGMENT_STOP, i };
 	if (!want_is_served(s) && (s->ranges || !s->used)) {
 		if (s->used && s->used >= s->limit)

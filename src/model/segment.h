@@ -37,6 +37,7 @@
 #define SEGMENT_GROW_TIME NSEC_PER_SEC         /* likewise, at the present rate */
 #define SEGMENT_SPLIT_BYTES (UINT64_C(128) << 10) /* the smallest piece worth a request */
 #define SEGMENT_SPLIT_TIME (400 * NSEC_PER_MSEC)
+#define SEGMENT_TAIL_SILENCE (2 * NSEC_PER_SEC) /* of a segment that others could take over */
 #define SEGMENT_NEAR (UINT64_C(1) << 20)       /* a segment so close before a wanted offset serves it */
 
 struct segment {

@@ -5,14 +5,18 @@
  * and where), writes to the blob, and reports. A worker never sees a job; it knows a transfer by its id,
  * and a report about an id that the core has forgotten is ignored there.
  *
- * Queue: transfers that were started but have no connection yet wait in the worker, by priority, then
- * by age, so that one may end and the next begin without asking the core. Connections per host and in
- * all are limited here, nothing queues inside libcurl.
+ * Queue: transfers that were started but have no connection yet wait in the gate, by priority, then by
+ * age, so that one may end and the next begin without asking the core. Connections per host and in all
+ * are limited here, nothing queues inside libcurl. A file gives connections back that another waits for.
  *
  * Consistency (INTERFACE.md §6): a range is accepted only as 206 with the asked offset, the same total
  * and the same validator as the first answer; a validator that changed ends the transfer with
  * OUTCOME_CHANGED before a byte of the new version was written. Nothing but a 200, 206 (http) or a
- * successful transfer (ftp, sftp) ever reaches the blob.
+ * successful transfer (ftp, sftp) ever reaches the blob. OUTCOME_CHANGED therefore means: from 0, in a
+ * new generation; also when the version is the same, but its rest cannot be had as a range, or nothing
+ * strong enough proves that it is the same (a weak ETag, no validator).
+ * A mirror must agree in the size only; one that disagrees or fails is left out. A failed connection is
+ * made up for by others while there are any; the transfer ends with what the URL itself said.
  *
  * Durability is not the engine's: it hands bytes to the kernel and says which (reports carry extents
  * of what was written); the core has them synced by the mover before it saves them.
@@ -37,7 +41,7 @@ struct engine_options {
 	unsigned connections;          /* in all */
 	unsigned connections_per_host;
 	unsigned connect_timeout_s, idle_timeout_s; /* no byte for so long: the connection is replaced */
-	char *user_agent, *ca_file, *proxy, *cache_host; /* NULL: none, system's */
+	char *user_agent, *ca_file, *proxy, *cache_host; /* NULL: none, system's; proxy "": none */
 	char *schemes;                 /* blank-separated */
 	char *interface;               /* tests: NULL */
 	bool allow_https_to_http, deny_private_addresses, http2;
@@ -50,7 +54,8 @@ struct fetch_options {
 	char *headers;                 /* "Name: value\n" lines; to the job's own hosts only */
 	char *credentials;             /* USER:PASSWORD; likewise; NULL: netrc */
 	char *proxy, *client_certificate;
-	char *home;                    /* of the owner, for .netrc and .ssh; NULL: none */
+	char *home;                    /* of the owner, for .netrc and .ssh; NULL: none. What is read there on
+	                                * his behalf, and his client_certificate, must be his own files. */
 	uint8_t connections;           /* per file; 0: auto */
 };
 struct fetch_options *fetch_options_ref(struct fetch_options *o);
@@ -70,7 +75,7 @@ struct fetch {
 	size_t nranges;
 	struct fetch_options *options; /* one reference */
 	struct extents have;           /* in the blob already */
-	uint64_t size;                 /* as the validator's answer said; or size=; SIZE_UNKNOWN */
+	uint64_t size;                 /* of the blob: as the validator's answer said; or size=; SIZE_UNKNOWN */
 	char *validator;               /* of the bytes in `have`; NULL: none, have is empty */
 	uint64_t wanted;               /* offset a reader waits for; fetched first. 0 */
 	enum digest_kind digest_kind;  /* computed while bytes come in order, given back with ENDED */
@@ -81,7 +86,8 @@ void fetch_free(struct fetch *f);
 /* --- reports ----------------------------------------------------------------------------------- */
 
 enum report_kind {
-	REPORT_BEGUN = MAIL_ENGINE, /* the first accepted answer: size, validator, mtime are known */
+	REPORT_BEGUN = MAIL_ENGINE, /* the first accepted answer: size, validator, mtime are known. Left out
+	                             * when ENDED follows at once, as for most small files. */
 	REPORT_PROGRESS,            /* `have` has grown; at most 4 a second, each step while `wanted` is set */
 	REPORT_ENDED,               /* the last one of a transfer */
 };
@@ -91,7 +97,7 @@ struct report {
 	uint64_t id;
 	uint64_t bytes_moved;       /* since the last report: fairness, stats */
 	uint64_t rate;              /* bytes per second, smoothed */
-	uint64_t size;              /* SIZE_UNKNOWN */
+	uint64_t size;              /* of the blob (with ranges: their sum); SIZE_UNKNOWN */
 	struct extents have;        /* written (not synced); includes what `fetch` had */
 	char *validator;            /* BEGUN, ENDED; NULL: the server gave none */
 	int64_t mtime;              /* INT64_MIN: unknown */
@@ -118,7 +124,7 @@ void engine_prioritise(struct engine *e, uint64_t serial, enum job_priority prio
 
 /* Limits in bytes per second, in force within a second; LIMIT_MAX: none; 0: nothing passes (the core
  * stops such transfers itself and says why). Any transfer passes all buckets that concern it: the whole
- * daemon (foreground exempt if the core says so), its priority class, its job, its host. */
+ * daemon (foreground exempt if the core says so), its priority class, its job. */
 void engine_limit_all(struct engine *e, uint64_t rate, bool foreground_exempt);
 void engine_limit_class(struct engine *e, enum job_priority priority, uint64_t rate);
 void engine_limit_job(struct engine *e, uint64_t serial, uint64_t rate); /* remembered until LIMIT_MAX */

@@ -18,10 +18,36 @@ void answer_reset(struct answer *a)
 	*a = (struct answer){ .modified = MTIME_UNKNOWN, .date = MTIME_UNKNOWN, .total = SIZE_UNKNOWN };
 }
 
+/* "Sun, 06 Nov 1994 08:49:37 GMT", as nearly all are; for many small files curl_getdate costs a tenth. */
+static bool parse_imf_date(const char *v, time_t *ret)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const uint8_t digits[] = { 5, 6, 12, 13, 14, 15, 17, 18, 20, 21, 23, 24 };
+	const char *month;
+	struct tm tm = { 0 };
+
+	if (strlen(v) != HTTP_DATE_LEN - 1 || strcmp(v + 25, " GMT") != 0)
+		return false;
+	for (size_t i = 0; i < sizeof digits; i++)
+		if (v[digits[i]] < '0' || v[digits[i]] > '9')
+			return false;
+	month = memmem(months, sizeof months - 1, v + 8, 3);
+	if (!month || (month - months) % 3)
+		return false;
+#define TWO(at) ((v[at] - '0') * 10 + (v[(at) + 1] - '0'))
+	tm = (struct tm){ .tm_mday = TWO(5), .tm_mon = (int)(month - months) / 3,
+		.tm_year = TWO(12) * 100 + TWO(14) - 1900, .tm_hour = TWO(17), .tm_min = TWO(20), .tm_sec = TWO(23) };
+#undef TWO
+	*ret = timegm(&tm);
+	return true;
+}
+
 static int64_t parse_date(const char *value)
 {
-	time_t t = curl_getdate(value, NULL);
+	time_t t;
 
+	if (!parse_imf_date(value, &t))
+		t = curl_getdate(value, NULL);
 	return t == (time_t)-1 ? MTIME_UNKNOWN : (int64_t)t;
 }
 

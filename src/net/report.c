@@ -131,7 +131,7 @@ void report_send(struct transfer *t, enum report_kind kind)
 	if (kind == REPORT_BEGUN && t->validator)
 		r->validator = strdup(t->validator);
 	t->reported_moved = t->plan.moved;
-	mailbox_send(t->worker->shared->reports, &r->mail);
+	worker_report(t->worker, &r->mail);
 }
 
 /* The core waits for the end of every transfer: this one report must not be lost, so its memory is
@@ -155,5 +155,8 @@ void report_end(struct transfer *t, struct mailbox *reports, const struct failur
 	if (t->validator)
 		r->validator = strdup(t->validator);
 	r->digest = take_ptr(t->digest);
-	mailbox_send(reports, &r->mail);
+	if (t->worker)
+		worker_report(t->worker, &r->mail);
+	else
+		mailbox_send(reports, &r->mail);
 }

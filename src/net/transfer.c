@@ -12,6 +12,9 @@
 /* At less than this a gathered piece takes longer than a report: then it is written half full. */
 #define SLOW_RATE (UINT64_C(4) << 20)
 #define RESTARTS_MAX 3
+/* A server that had several of our connections may still count one that is gone. */
+#define PATIENCE (500 * NSEC_PER_MSEC)
+#define PATIENCE_MAX 4
 
 /* --- life ---------------------------------------------------------------------------------------------- */
 
@@ -134,18 +137,18 @@ static int set_edges(struct transfer *t)
 		return -ENOMEM;
 	for (size_t i = 0; i < f->nranges; i++) {
 		t->edges[i] = at;
+		if (at == SEGMENT_NONE)
+			continue; /* behind a part that reaches to the unknown end */
 		if (f->ranges[i].end != RANGE_TO_END)
 			at += f->ranges[i].end - f->ranges[i].first;
 		else if (t->remote_size == SIZE_UNKNOWN)
 			at = SEGMENT_NONE;
 		else
 			at += t->remote_size - f->ranges[i].first;
-		if (at == SEGMENT_NONE)
-			break;
 	}
 	t->edges[f->nranges] = at;
 	t->plan.edges = t->edges;
-	t->plan.nedges = at == SEGMENT_NONE ? 0 : f->nranges;
+	t->plan.nedges = f->nranges + 1;
 	segments_set_size(&t->plan, at);
 	return 0;
 }
@@ -156,7 +159,7 @@ uint64_t transfer_remote(const struct transfer *t, uint64_t offset)
 
 	if (!t->edges)
 		return offset;
-	while (i + 1 < t->fetch->nranges && t->edges[i + 1] <= offset && t->edges[i + 1] > 0)
+	while (i + 1 < t->fetch->nranges && t->edges[i + 1] <= offset)
 		i++;
 	return t->fetch->ranges[i].first + (offset - t->edges[i]);
 }
@@ -277,6 +280,7 @@ static int start_segment(struct transfer *t, unsigned slot)
 	}
 	if (t->plan.used > t->slots)
 		t->slots++;
+	t->had_several = t->had_several || t->slots > 1;
 	return conn_open(t, slot, site, &t->conns[slot]);
 }
 
@@ -286,6 +290,8 @@ static void transfer_step(struct transfer *t)
 	struct segment_step step;
 	int r = 0;
 
+	if (!t->plan.used && t->worker->now < t->wait_until)
+		return;
 	while (r == 0 && (step = segments_next(&t->plan, t->worker->now)).action != SEGMENT_NOTHING)
 		r = step.action == SEGMENT_START ? start_segment(t, step.slot) : release_conn(t, step.slot);
 	if (r < 0) {
@@ -300,6 +306,18 @@ static void transfer_step(struct transfer *t)
 		return;
 	}
 	give_slots_back(t, t->plan.used);
+}
+
+/* Whether WHY may come from the number of connections that there were: then wait a little. */
+static bool may_wait(struct transfer *t, const struct failure *why)
+{
+	if (!t->had_several || (why->outcome != OUTCOME_RESET && why->outcome != OUTCOME_CONNECT &&
+	    why->http_status != 429 && why->http_status != 503))
+		return false;
+	t->waits = t->plan.moved != t->waits_moved ? 1 : t->waits + 1;
+	t->waits_moved = t->plan.moved;
+	t->wait_until = t->worker->now + PATIENCE;
+	return t->waits <= PATIENCE_MAX;
 }
 
 static bool other_site(const struct transfer *t, const struct site *not)
@@ -332,7 +350,7 @@ static void site_failed(struct transfer *t, struct site *site, bool moved, struc
 		free(take_ptr(site->moved)); /* where it led may be good for a while only: ask again */
 	} else if (!site->connections && other_site(t, site)) {
 		site->dead = true;
-	} else if (!t->plan.used) {
+	} else if (!t->plan.used && !may_wait(t, &t->failure)) {
 		struct failure last = t->failure;
 
 		t->failure = (struct failure){ .retry_after_s = -1 };

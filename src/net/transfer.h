@@ -50,8 +50,10 @@ struct transfer {
 	struct digest *digest;
 	struct failure failure;  /* what to say if no site is left */
 	bool identified;         /* an answer was accepted */
-	unsigned restarts;
-	bool unverified, in_news, begun, wanting, resuming;
+	unsigned restarts, waits;
+	uint64_t waits_moved;
+	int64_t wait_until;      /* nothing is begun before, though no connection is open */
+	bool unverified, in_news, begun, wanting, resuming, had_several;
 	bool was_paused;         /* by our buckets, since the last tick */
 	uint64_t reported_moved, rated_moved, rate;
 	int64_t reported_at;

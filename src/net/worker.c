@@ -242,6 +242,21 @@ static void take(struct worker *w)
 		transfer_start(t, w);
 }
 
+void worker_report(struct worker *w, struct mail *mail)
+{
+	mail->next = NULL;
+	*w->outbox_tail = mail;
+	w->outbox_tail = &mail->next;
+}
+
+static void send_reports(struct worker *w)
+{
+	if (w->outbox)
+		mailbox_send_all(w->shared->reports, w->outbox);
+	w->outbox = NULL;
+	w->outbox_tail = &w->outbox;
+}
+
 static void stop_all(struct worker *w)
 {
 	struct transfer *t;
@@ -266,8 +281,10 @@ static void *run(void *arg)
 		while ((t = TAILQ_FIRST(&w->news)))
 			transfer_news(t);
 		take(w);
+		send_reports(w);
 	}
 	stop_all(w);
+	send_reports(w);
 	return NULL;
 }
 
@@ -347,6 +364,7 @@ int worker_start(const struct shared *shared, struct worker **ret)
 	w->shared = shared;
 	w->epoll = w->wake_fd = -1;
 	w->curl_deadline = INT64_MAX;
+	w->outbox_tail = &w->outbox;
 	TAILQ_INIT(&w->member.orders);
 	TAILQ_INIT(&w->transfers);
 	TAILQ_INIT(&w->news);

@@ -50,6 +50,7 @@ struct worker {
 	struct transfers news;          /* have something to report at the end of the round */
 	struct conns paused;            /* by our buckets, in the order of asking */
 	struct conns idle, finished;    /* easy handles to use again; ended in this round */
+	struct mail *outbox, **outbox_tail; /* reports of this round: one wake of the core for all */
 	unsigned nidle;
 	unsigned released;              /* connections given back in this round */
 	unsigned wanting;               /* transfers that a reader waits for */
@@ -60,6 +61,7 @@ struct worker {
 int worker_start(const struct shared *shared, struct worker **ret);
 void worker_wake(struct worker *w);            /* any thread */
 void worker_limits_changed(struct worker *w);  /* any thread: paused connections ask again */
+void worker_report(struct worker *w, struct mail *mail); /* its own thread: sent at the end of the round */
 /* Callbacks of libcurl: CURLOPT_SOCKOPTFUNCTION, CURLOPT_CLOSESOCKETFUNCTION; ARG is the worker. */
 int worker_on_open(void *arg, curl_socket_t fd, curlsocktype purpose);
 int worker_on_close(void *arg, curl_socket_t fd);
