@@ -1,8 +1,10 @@
-/* Changes to the files of one job: drafts, and how they are published or dropped (model/files.h).
+/* Changes to the files of one job: drafts, and how they are published or dropped
+ * (model/files.h).
  *
- * A draft is an entry with a `change`: a place in the list of changed ids. Publishing walks that list,
- * exchanges each entry's two versions, and exchanges the list itself with the list to reap; nothing is
- * allocated, and nothing is freed under the lock. What changed is all that is ever walked.
+ * A draft is an entry with a `change`: a place in the list of changed ids. Publishing walks that
+ * list, exchanges each entry's two versions, and exchanges the list itself with the list to
+ * reap; nothing is allocated, and nothing is freed under the lock. What changed is all that is
+ * ever walked.
  *
  * Invariants (files_assert_sane):
  *   1. A file always has a published version; one that has not begun has the shared constant.
@@ -59,7 +61,7 @@ static void tally_count(struct tally *t, const struct file *v, bool add)
 		t->total += sign * v->size;
 }
 
-/* --- changes --------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 /* A place among the changed was reserved. */
 static void note_change(struct files *f, uint32_t id, struct entry *e)
@@ -88,8 +90,8 @@ static void drop_newest(struct files *f)
 }
 
 /* The node NAME in DIR, made if it is not there and is to be the LAST or on the way. */
-static int make_step(struct files *f, uint32_t dir, const char *name, size_t len, bool last, bool is_dir,
-	uint32_t *ret_id)
+static int make_step(struct files *f, uint32_t dir, const char *name, size_t len, bool last,
+	bool is_dir, uint32_t *ret_id)
 {
 	uint32_t id = tree_lookup(&f->tree, dir, name, len, VIEW_CORE);
 	int r;
@@ -137,7 +139,8 @@ static int make_path(struct files *f, const char *path, bool is_dir, uint32_t *r
 	return 0;
 }
 
-int files_add(struct files *f, struct job *draft, const char *path, struct source *source, uint32_t *ret_id)
+int files_add(struct files *f, struct job *draft, const char *path, struct source *source,
+	uint32_t *ret_id)
 {
 	struct entry *e;
 	uint32_t id;
@@ -239,7 +242,7 @@ int files_restore(struct files *f, struct job *j, const struct node *node, struc
 	return 0;
 }
 
-/* --- drafts ---------------------------------------------------------------------------------- */
+/* --- drafts ----------------------------------------------------------------------------------- */
 
 uint32_t files_next_draft(const struct files *f, uint32_t after)
 {
@@ -342,7 +345,7 @@ void files_drop_drafts(struct files *f)
 		ids_release(&f->changed);
 }
 
-/* --- invariants ------------------------------------------------------------------------------ */
+/* --- invariants ------------------------------------------------------------------------------- */
 
 static void assert_file(const struct files *f, uint32_t id, const struct entry *e)
 {

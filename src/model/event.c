@@ -46,8 +46,8 @@ uint64_t events_next_seq(const struct events *e)
 	return e->next;
 }
 
-void events_add(struct events *e, int64_t wall_ms, uint64_t serial, const char *job, const char *what,
-	const char *details)
+void events_add(struct events *e, int64_t wall_ms, uint64_t serial, const char *job,
+	const char *what, const char *details)
 {
 	struct event *slot = &e->ring[e->next % e->capacity];
 	size_t job_size = strlen(job) + 1, details_size = strlen(details) + 1;
@@ -70,7 +70,8 @@ void events_add(struct events *e, int64_t wall_ms, uint64_t serial, const char *
 		e->oldest = e->next - e->capacity;
 }
 
-const struct event *events_get(const struct events *e, uint64_t from, uint64_t serial, uint64_t *ret_missed)
+const struct event *events_get(const struct events *e, uint64_t from, uint64_t serial,
+	uint64_t *ret_missed)
 {
 	uint64_t first = from ? from : 1; /* there is no event 0 */
 

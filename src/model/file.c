@@ -70,8 +70,8 @@ void version_free(const struct file *v)
 static bool is_never_begun(const struct file *v)
 {
 	return v->state == FILE_QUEUED && !v->synced && !v->unverified && v->tries == 0 &&
-		v->generation == 0 && v->size == SIZE_UNKNOWN && v->mtime == INT64_MIN && v->have.n == 0 &&
-		!v->validator && !v->fault && v->dev == 0 && v->ino == 0;
+		v->generation == 0 && v->size == SIZE_UNKNOWN && v->mtime == INT64_MIN &&
+		v->have.n == 0 && !v->validator && !v->fault && v->dev == 0 && v->ino == 0;
 }
 
 int version_new(struct file *version, const struct file **ret)

@@ -1,10 +1,11 @@
-/* The files of one job: reading them, and live progress (model/files.h). Changing them: model/drafts.c. */
+/* The files of one job: reading them, and live progress (model/files.h). Changing them:
+ * model/drafts.c. */
 #include "model/tree.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* --- whole ----------------------------------------------------------------------------------- */
+/* --- whole ------------------------------------------------------------------------------------ */
 
 static void running_free(struct running *running)
 {
@@ -62,7 +63,7 @@ void files_free(struct files *f)
 	free(f);
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 uint32_t files_lookup(const struct files *f, uint32_t dir, const char *name)
 {
@@ -147,8 +148,8 @@ int files_path(const struct files *f, uint32_t id, char **ret_path)
 		size_t n = strlen(name);
 
 		*--at = i == id ? '\0' : '/';
-		at -= n;
-		memcpy(at, name, n);
+		while (n > 0)
+			*--at = name[--n];
 	}
 	*ret_path = path;
 	return 0;
@@ -159,7 +160,7 @@ size_t files_node_count(const struct files *f)
 	return f->tree.count;
 }
 
-/* --- content --------------------------------------------------------------------------------- */
+/* --- content ---------------------------------------------------------------------------------- */
 
 const struct file *file_now(const struct files *f, uint32_t id)
 {

@@ -1,7 +1,7 @@
 /* A job's header: the rule table, versions, and who may do what (model/job.h).
  *
- * The table is INTERFACE.md §6 row by row. job_apply is the only function that changes a state; what a
- * state means for the other fields of the header is written there once, and nowhere else.
+ * The table is INTERFACE.md §6 row by row. job_apply is the only function that changes a state;
+ * what a state means for the other fields of the header is written there once, and nowhere else.
  */
 #include "model/job.h"
 
@@ -45,7 +45,8 @@ struct entry {
 
 /* What happens alike in the states of a running job. */
 #define RUNS \
-	MAY_END, [EV_SUSPEND] = TO(SUSPENDED, FX_SAVE | FX_STOP), [EV_DONE] = TO(TRANSFERRED, FX_SAVE), \
+	MAY_END, [EV_SUSPEND] = TO(SUSPENDED, FX_SAVE | FX_STOP), \
+	[EV_DONE] = TO(TRANSFERRED, FX_SAVE), \
 	[EV_SOFT_ERROR] = TO(TRANSIENT_ERROR, FX_SAVE), \
 	[EV_HARD_ERROR] = TO(ERROR, FX_SAVE | FX_STOP), [EV_RESTART] = TO(QUEUED, 0)
 
@@ -96,7 +97,7 @@ static const struct entry rules[JOB_STATE_MAX][JOB_EVENT_MAX] = {
 		MAY_END,
 		[EV_SUSPEND] = TO(ERROR, 0),
 		[EV_RESUME] = TO(QUEUED, FX_SAVE | FX_CLOCKS | FX_FORGIVE),
-		[EV_ADD] = TO(ERROR, FX_SAVE), /* the error is still for a person to see; resume goes on */
+		[EV_ADD] = TO(ERROR, FX_SAVE), /* a person still has to see it; resume goes on */
 		[EV_CHANGE] = TO(ERROR, FX_SAVE),
 		[EV_DONE] = TO(TRANSFERRED, FX_SAVE), /* the files that failed were removed */
 		[EV_RESTART] = TO(ERROR, 0),
@@ -121,7 +122,8 @@ static const struct entry rules[JOB_STATE_MAX][JOB_EVENT_MAX] = {
 		[EV_WITHDRAWN] = TO(CANCELLED, FX_SAVE | FX_END),
 		[EV_RESTART] = TO(CANCELLING, 0),
 	},
-	/* A job found ended after a restart was killed while it was being taken out: end it again. */
+	/* A job found ended after a restart was killed while it was being taken out: end it
+	 * again. */
 	[JOB_ACKNOWLEDGED] = { REFUSE_USER(ENODEV), [EV_RESTART] = TO(ACKNOWLEDGED, FX_END) },
 	[JOB_CANCELLED] = { REFUSE_USER(ENODEV), [EV_RESTART] = TO(CANCELLED, FX_END) },
 };
@@ -188,7 +190,7 @@ bool job_state_final(enum job_state s)
 	return state_traits[s] & FINAL;
 }
 
-/* --- faults ---------------------------------------------------------------------------------- */
+/* --- faults ----------------------------------------------------------------------------------- */
 
 struct fault *fault_new(unsigned outcome, int http_status, int err, const char *text, int64_t since)
 {
@@ -221,9 +223,10 @@ void fault_free(struct fault *f)
 	free(f);
 }
 
-/* --- versions -------------------------------------------------------------------------------- */
+/* --- versions --------------------------------------------------------------------------------- */
 
-int job_new(uint64_t serial, const char *name, const struct creds *owner, int64_t wall, struct job **ret)
+int job_new(uint64_t serial, const char *name, const struct creds *owner, int64_t wall,
+	struct job **ret)
 {
 	cleanup(job_free) struct job *j = calloc(1, sizeof(*j));
 	int r;
@@ -289,10 +292,10 @@ void job_free(struct job *j)
 	free(j);
 }
 
-/* --- events ---------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
-/* BITS: Complete on an upload that is not transferred is refused; what a server has got of it is not a
- * file that could be kept. */
+/* BITS: Complete on an upload that is not transferred is refused; what a server has got of it is
+ * not a file that could be kept. */
 static bool must_be_whole(const struct job *j)
 {
 	return j->props.type != TYPE_DOWNLOAD && j->state != JOB_TRANSFERRED;
@@ -361,7 +364,7 @@ static void note_event(struct job *j, enum job_event event, int64_t wall)
 
 int job_apply(struct job *draft, enum job_event event, int64_t wall, unsigned *ret_fx)
 {
-	struct rule rule;
+	struct rule rule = { 0 };
 	int r;
 
 	r = job_rule(draft->state, event, &rule);
@@ -384,7 +387,7 @@ int job_apply(struct job *draft, enum job_event event, int64_t wall, unsigned *r
 	return 0;
 }
 
-/* --- who may ------------------------------------------------------------------------------------ */
+/* --- who may ---------------------------------------------------------------------------------- */
 
 unsigned job_access(const struct job *j, const struct creds *c, uid_t daemon_uid)
 {

@@ -1,11 +1,13 @@
-/* All jobs by serial and by name, the history, and what the service as a whole knows (model/queue.h).
+/* All jobs by serial and by name, the history, and what the service as a whole knows
+ * (model/queue.h).
  *
- *	jobs      records in ascending order of serials; new serials are the highest, so they are appended
+ *	jobs      records by ascending serial; new serials are the highest, so they are appended
  *	names     the same records, hashed by the name of the published version
  *	owners    how many jobs each user has; few users, but room for as many as there are jobs
  *	results   ended jobs, oldest first; of one name the latest is found first
  *
- * Publishing may not fail, because the draft is saved by then: queue_reserve_jobs makes the room before.
+ * Publishing may not fail, because the draft is saved by then: queue_reserve_jobs makes the room
+ * before.
  */
 #include "model/queue.h"
 
@@ -62,7 +64,8 @@ void result_free(struct result *r)
 	free(r);
 }
 
-/* The vector V of *CAP elements of SIZE bytes, with room for NEED. NULL: out of memory, V is untouched. */
+/* The vector V of *CAP elements of SIZE bytes, with room for NEED. NULL: out of memory, V is
+ * untouched. */
 static void *with_room(void *v, size_t *cap, size_t need, size_t size)
 {
 	size_t wider = *cap ? *cap : 8;
@@ -125,7 +128,7 @@ void queue_free(struct queue *q)
 	free(q);
 }
 
-/* --- finding --------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 /* The place of the first job with a serial of at least SERIAL. */
 static size_t place(const struct queue *q, uint64_t serial)
@@ -197,11 +200,12 @@ size_t queue_count_of(const struct queue *q, uid_t uid)
 	return o ? o->jobs : 0;
 }
 
-/* --- publishing ------------------------------------------------------------------------------ */
+/* --- publishing ------------------------------------------------------------------------------- */
 
 int queue_reserve_jobs(struct queue *q, size_t n)
 {
-	struct record **jobs = with_room(q->jobs, &q->jobs_cap, q->njobs + n, sizeof(*jobs));
+	struct record **jobs = with_room(q->jobs, &q->jobs_cap, q->njobs + n,
+		sizeof(struct record *));
 	struct owner *owners;
 
 	if (!jobs)
@@ -255,7 +259,7 @@ static struct record *insert(struct queue *q, uint64_t serial)
 	size_t at = place(q, serial); /* a turn may publish its new jobs in any order */
 
 	assert(q->spare && q->njobs < q->jobs_cap); /* the core has forgotten queue_reserve_jobs */
-	memmove(&q->jobs[at + 1], &q->jobs[at], (q->njobs - at) * sizeof(*q->jobs));
+	memmove(&q->jobs[at + 1], &q->jobs[at], (q->njobs - at) * sizeof(struct record *));
 	q->njobs++;
 	return q->jobs[at] = take_spare(q);
 }
@@ -290,7 +294,7 @@ struct job *queue_remove(struct queue *q, uint64_t serial)
 
 	if (!r)
 		return NULL;
-	memmove(&q->jobs[at], &q->jobs[at + 1], (q->njobs - at - 1) * sizeof(*q->jobs));
+	memmove(&q->jobs[at], &q->jobs[at + 1], (q->njobs - at - 1) * sizeof(struct record *));
 	q->njobs--;
 	table_drop(&q->names, &r->by_name);
 	job = r->job;
@@ -300,7 +304,7 @@ struct job *queue_remove(struct queue *q, uint64_t serial)
 	return job;
 }
 
-/* --- refused --------------------------------------------------------------------------------- */
+/* --- refused ---------------------------------------------------------------------------------- */
 
 void queue_set_refused(struct queue *q, uint64_t serial, const char *text)
 {
@@ -323,22 +327,25 @@ const char *queue_refused(const struct queue *q, uint64_t serial)
 	return r ? r->refused : NULL;
 }
 
-/* --- history --------------------------------------------------------------------------------- */
+/* --- history ---------------------------------------------------------------------------------- */
 
 int queue_add_result(struct queue *q, struct result *r)
 {
-	cleanup_free struct ended *e = calloc(1, sizeof(*e));
-	struct result **results;
+	struct result **results = with_room(q->results, &q->results_cap, q->nresults + 1,
+		sizeof(struct result *));
+	struct ended *e;
 
-	results = with_room(q->results, &q->results_cap, q->nresults + 1, sizeof(*results));
-	if (results)
-		q->results = results;
-	if (!e || !results || table_reserve(&q->ended_names, 1) < 0)
+	if (!results)
+		return -ENOMEM;
+	q->results = results;
+	if (table_reserve(&q->ended_names, 1) < 0)
+		return -ENOMEM;
+	e = calloc(1, sizeof(*e));
+	if (!e)
 		return -ENOMEM;
 	e->result = r;
 	table_put(&q->ended_names, &e->link, name_hash(r->name));
 	q->results[q->nresults++] = r;
-	(void)take_ptr(e); /* the table's */
 	return 0;
 }
 

@@ -14,7 +14,8 @@ static void put(struct table_link **buckets, size_t size, struct table_link *lin
 	*bucket = link;
 }
 
-/* Links in reverse order, so that putting each at the head of its new bucket keeps the latest first. */
+/* Links in reverse order, so that putting each at the head of its new bucket keeps the latest
+ * first. */
 static struct table_link *reversed(struct table_link *chain)
 {
 	struct table_link *last = NULL;
@@ -44,7 +45,7 @@ int table_reserve(struct table *t, size_t more)
 		size *= 2;
 	if (size == t->size)
 		return 0;
-	buckets = calloc(size, sizeof(*buckets));
+	buckets = calloc(size, sizeof(struct table_link *));
 	if (!buckets)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->size; i++) {
@@ -97,7 +98,8 @@ struct table_link *table_next(const struct table_link *link)
 	return with_hash(link->next, link->hash);
 }
 
-/* The last step of MurmurHash3: every bit of the key reaches the low bits that choose the bucket. */
+/* The last step of MurmurHash3: every bit of the key reaches the low bits that choose the
+ * bucket. */
 static uint32_t mix(uint32_t h)
 {
 	h ^= h >> 16;

@@ -10,7 +10,7 @@
 #define SLOTS_MIN 8u
 #define CHILDREN_MIN 4u
 
-/* --- entries by id --------------------------------------------------------------------------- */
+/* --- entries by id ---------------------------------------------------------------------------- */
 
 static unsigned page_of(uint32_t id)
 {
@@ -50,20 +50,22 @@ static int reserve_page(struct tree *t, uint32_t id)
 	return t->pages[page] ? 0 : -ENOMEM;
 }
 
-/* --- index ----------------------------------------------------------------------------------- */
+/* --- index ------------------------------------------------------------------------------------ */
 
 static uint32_t name_hash(uint32_t dir, const char *name, size_t len)
 {
 	return hash_bytes(dir, name, len);
 }
 
-static bool is_named(const struct entry *e, uint32_t hash, uint32_t dir, const char *name, size_t len)
+static bool is_named(const struct entry *e, uint32_t hash, uint32_t dir, const char *name,
+	size_t len)
 {
 	return e->hash == hash && e->parent == dir && strncmp(e->name, name, len) == 0 &&
 		e->name[len] == '\0';
 }
 
-uint32_t tree_lookup(const struct tree *t, uint32_t dir, const char *name, size_t len, enum view view)
+uint32_t tree_lookup(const struct tree *t, uint32_t dir, const char *name, size_t len,
+	enum view view)
 {
 	uint32_t hash = name_hash(dir, name, len);
 	uint32_t mask = t->nslots - 1;
@@ -80,33 +82,31 @@ uint32_t tree_lookup(const struct tree *t, uint32_t dir, const char *name, size_
 	return NODE_NONE;
 }
 
-static void index_put(struct tree *t, uint32_t id, uint32_t hash)
+static void index_put(uint32_t *slots, uint32_t nslots, uint32_t id, uint32_t hash)
 {
-	uint32_t mask = t->nslots - 1;
-	uint32_t at = hash & mask;
+	uint32_t at = hash & (nslots - 1);
 
-	while (t->slots[at])
-		at = (at + 1) & mask;
-	t->slots[at] = id;
-	t->used++;
+	while (slots[at])
+		at = (at + 1) & (nslots - 1);
+	slots[at] = id;
 }
 
 static int reserve_slot(struct tree *t)
 {
-	struct tree wider = *t;
+	uint32_t nslots = t->nslots ? t->nslots * 2 : SLOTS_MIN;
+	uint32_t *slots;
 
 	if ((uint64_t)(t->used + 1) * 4 <= (uint64_t)t->nslots * 3)
 		return 0;
-	wider.nslots = t->nslots ? t->nslots * 2 : SLOTS_MIN;
-	wider.used = 0;
-	wider.slots = wider.nslots ? calloc(wider.nslots, sizeof(*wider.slots)) : NULL;
-	if (!wider.slots)
+	slots = nslots ? calloc(nslots, sizeof(*slots)) : NULL; /* 0: it has overflowed */
+	if (!slots)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < t->nslots; i++)
 		if (t->slots[i])
-			index_put(&wider, t->slots[i], tree_slot(t, t->slots[i])->hash);
+			index_put(slots, nslots, t->slots[i], tree_slot(t, t->slots[i])->hash);
 	free(t->slots);
-	*t = wider;
+	t->slots = slots;
+	t->nslots = nslots;
 	return 0;
 }
 
@@ -131,7 +131,7 @@ static void index_drop(struct tree *t, uint32_t id, uint32_t hash)
 	t->used--;
 }
 
-/* --- directories ----------------------------------------------------------------------------- */
+/* --- directories ------------------------------------------------------------------------------ */
 
 /* The place of the first id above AFTER. */
 static uint32_t children_above(const struct children *c, uint32_t after)
@@ -180,7 +180,7 @@ static void children_drop(struct children *c, uint32_t id)
 	c->n--;
 }
 
-/* --- nodes ------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 int tree_init(struct tree *t)
 {
@@ -215,35 +215,36 @@ void tree_release(struct tree *t)
 	*t = (struct tree){ 0 };
 }
 
-int tree_insert(struct tree *t, uint32_t id, uint32_t parent, const char *name, size_t len, bool is_dir)
+int tree_insert(struct tree *t, uint32_t id, uint32_t parent, const char *name, size_t len,
+	bool is_dir)
 {
-	cleanup_free struct children *children = NULL;
-	cleanup_free char *copy = NULL;
-	struct children *siblings = tree_at(t, parent)->children;
+	struct children *siblings = tree_at(t, parent)->children, *children;
 	struct entry *e;
+	char *copy;
 
 	if (id == NODE_NONE)
 		return -EDQUOT;
 	if (reserve_page(t, id) < 0 || reserve_slot(t) < 0 || reserve_child(siblings) < 0)
 		return -ENOMEM;
+	children = is_dir ? calloc(1, sizeof(*children)) : NULL;
 	copy = strndup(name, len);
-	if (!copy)
+	if (!copy || (is_dir && !children)) {
+		free(children);
+		free(copy);
 		return -ENOMEM;
-	if (is_dir) {
-		children = calloc(1, sizeof(*children));
-		if (!children)
-			return -ENOMEM;
 	}
 	e = tree_slot(t, id);
 	*e = (struct entry){
+		.name = copy,
 		.parent = parent,
 		.hash = name_hash(parent, name, len),
 		.is_dir = is_dir,
 		.present = true,
 	};
-	e->name = take_ptr(copy);
-	e->children = take_ptr(children);
-	index_put(t, id, e->hash);
+	if (is_dir)
+		e->children = children;
+	index_put(t->slots, t->nslots, id, e->hash);
+	t->used++;
 	siblings->v[siblings->n++] = id;
 	siblings->kept++;
 	t->count = id + 1;
@@ -272,7 +273,7 @@ void tree_forget(struct entry *e)
 	}
 }
 
-/* --- invariants ------------------------------------------------------------------------------ */
+/* --- invariants ------------------------------------------------------------------------------- */
 
 static void assert_directory(const struct tree *t, uint32_t id, const struct children *c)
 {
@@ -294,9 +295,11 @@ void tree_assert_sane(const struct tree *t)
 	uint32_t present = 0, listed = 0;
 
 	assert(t->published <= t->count);
-	assert((t->nslots & (t->nslots - 1)) == 0 && (uint64_t)t->used * 4 <= (uint64_t)t->nslots * 3);
+	assert((t->nslots & (t->nslots - 1)) == 0);
+	assert((uint64_t)t->used * 4 <= (uint64_t)t->nslots * 3);
 	for (uint32_t id = 0; id < t->count; id++) {
 		const struct entry *e = tree_at(t, id);
+		size_t len;
 
 		if (!e)
 			continue;
@@ -307,13 +310,14 @@ void tree_assert_sane(const struct tree *t)
 		if (id == NODE_ROOT)
 			continue;
 		present++;
+		len = strlen(e->name);
 		assert(e->parent < id && tree_at(t, e->parent)->is_dir);
 		/* A directory outlives what is in it, in each view. */
 		assert(!tree_at(t, e->parent)->gone || e->gone);
 		if (id < t->published)
-			assert(tree_lookup(t, e->parent, e->name, strlen(e->name), VIEW_READERS) == id);
+			assert(tree_lookup(t, e->parent, e->name, len, VIEW_READERS) == id);
 		if (!e->gone)
-			assert(tree_lookup(t, e->parent, e->name, strlen(e->name), VIEW_CORE) == id);
+			assert(tree_lookup(t, e->parent, e->name, len, VIEW_CORE) == id);
 	}
 	/* Each node is once in its directory and once in the index. */
 	assert(listed == present && t->used == present);

@@ -44,7 +44,7 @@ static void slow_reader_is_told_what_it_missed(void **state)
 		snprintf(details, sizeof(details), "n=%d", i);
 		events_add(e, i, 1, "job", "added", details);
 	}
-	for (const struct event *got = events_get(e, seq, 0, &missed); got; got = events_get(e, seq, 0, &missed)) {
+	for (const struct event *got; (got = events_get(e, seq, 0, &missed));) {
 		if (seen++ == 0) {
 			assert_int_equal(missed, 4); /* 3, 4, 5, 6 */
 			assert_int_equal(got->seq, 7);
@@ -61,7 +61,8 @@ static void slow_reader_is_told_what_it_missed(void **state)
 static void a_line(void **state)
 {
 	const struct event plain = { 1, 1795248740123, 3, (char *)"iso", "created", (char *)"" };
-	const struct event service = { 2, 1795248740007, 0, (char *)"", "network", (char *)"to=metered" };
+	const struct event service = { 2, 1795248740007, 0, (char *)"", "network",
+		(char *)"to=metered" };
 	cleanup_buf struct buf out = { 0 };
 
 	event_format(&plain, &out);

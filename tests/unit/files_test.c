@@ -148,7 +148,7 @@ static void names_that_cannot_be(void **state)
 	publish(&t);
 	assert_int_equal(add(&t, "a/b", NULL), -EEXIST);
 	assert_int_equal(add(&t, "new/deep//x", NULL), -EINVAL);
-	assert_int_equal(files_find_path(t.files, "new"), NODE_NONE); /* nothing stays of what failed */
+	assert_int_equal(files_find_path(t.files, "new"), NODE_NONE); /* nothing stays */
 	assert_int_equal(files_next_draft(t.files, NODE_ROOT), NODE_NONE);
 	finish(&t);
 }
@@ -271,7 +271,7 @@ static void sums(void **state)
 	assert_int_equal(t.now->tally.failed, 1);
 	assert_int_equal(t.now->tally.waiting, 1);
 	assert_int_equal(t.now->tally.unsynced, 3);
-	assert_int_equal(set(&t, b, FILE_QUEUED, 0, SIZE_UNKNOWN), 0); /* another version on the server */
+	assert_int_equal(set(&t, b, FILE_QUEUED, 0, SIZE_UNKNOWN), 0); /* from 0 again */
 	assert_int_equal(t.draft->tally.bytes, 105);
 	assert_int_equal(t.draft->tally.total, 100);
 	finish(&t);
@@ -351,12 +351,14 @@ static void readdir_goes_on_after_removals(void **state)
 	finish(&t);
 }
 
-static int restore(struct turn *t, uint32_t id, uint32_t parent, const char *name, bool is_dir, uint64_t size)
+static int restore(struct turn *t, uint32_t id, uint32_t parent, const char *name, bool is_dir,
+	uint64_t size)
 {
 	const struct node node = { .id = id, .parent = parent, .is_dir = is_dir, .name = name };
 	struct source source = { .url = is_dir ? NULL : strdup("https://example.org/x") };
 	struct file version = { .size = size, .mtime = INT64_MIN };
-	int r = files_restore(t->files, t->now, &node, is_dir ? NULL : &source, size ? &version : NULL);
+	int r = files_restore(t->files, t->now, &node, is_dir ? NULL : &source,
+		size ? &version : NULL);
 
 	source_release(&source);
 	files_assert_sane(t->files, t->now);
@@ -456,7 +458,8 @@ static bool world_has_children(const struct world *w, const char *path)
 }
 
 /* What files_add and files_mkdir shall do. */
-static int world_add(struct world *w, const char *path, bool is_dir, uint32_t id, const struct files *f)
+static int world_add(struct world *w, const char *path, bool is_dir, uint32_t id,
+	const struct files *f)
 {
 	const struct thing *found = world_find(w, path);
 	char parent[16];
@@ -606,7 +609,7 @@ static void as_a_naive_model(void **state)
 	finish(&t);
 }
 
-/* --- memory ------------------------------------------------------------------------------------ */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static size_t in_use(void)
 {
@@ -631,7 +634,8 @@ static void a_queued_file_is_cheap(void **state)
 		uint32_t id;
 
 		snprintf(path, sizeof(path), "pool/%02d/package-%06d.deb", i % 50, i);
-		snprintf(url, sizeof(url), "https://mirror.example.org/debian/pool/%02d/%06d.deb", i % 50, i);
+		snprintf(url, sizeof(url), "https://mirror.example.org/debian/pool/%02d/%06d.deb",
+			i % 50, i);
 		source.url = strdup(url);
 		assert_int_equal(files_add(t.files, t.draft, path, &source, &id), 0);
 	}
@@ -641,11 +645,12 @@ static void a_queued_file_is_cheap(void **state)
 	print_message("%zu bytes per queued file\n", used / MANY);
 	assert_true(used / MANY < LIMIT);
 	/* A file that begins and starts anew costs as little again. */
-	for (uint32_t id = files_next_file(t.files, NODE_ROOT); id != NODE_NONE; id = files_next_file(t.files, id)) {
-		struct file version = { .state = FILE_WAITING, .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
+	for (uint32_t id = NODE_ROOT; (id = files_next_file(t.files, id)) != NODE_NONE;) {
+		struct file version = { .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
 
+		version.state = FILE_WAITING;
 		assert_int_equal(files_set(t.files, t.draft, id, &version), 0);
-		version = (struct file){ .state = FILE_QUEUED, .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
+		version = (struct file){ .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
 		assert_int_equal(files_set(t.files, t.draft, id, &version), 0);
 	}
 	files_publish(t.files);

@@ -171,7 +171,9 @@ static void add_result(struct queue *q, uint64_t serial, const char *name, int64
 	struct result *r = calloc(1, sizeof(*r));
 
 	assert_non_null(r);
-	*r = (struct result){ .serial = serial, .name = strdup(name), .reason = strdup("command"), .ended = ended };
+	*r = (struct result){ .serial = serial, .ended = ended };
+	r->name = strdup(name);
+	r->reason = strdup("command");
 	assert_int_equal(queue_add_result(q, r), 0);
 }
 
@@ -187,7 +189,7 @@ static void history(void **state)
 	add_result(q, 2, "b", 20);
 	add_result(q, 3, "a", 30);
 	add_result(q, 4, "a", 15); /* the clock was set back */
-	for (uint64_t serial = 5; serial < 200; serial++) { /* tables grow, the order within a name stays */
+	for (uint64_t serial = 5; serial < 200; serial++) { /* tables grow, order stays */
 		snprintf(name, sizeof(name), "n%u", (unsigned)serial);
 		add_result(q, serial, name, 1000);
 	}

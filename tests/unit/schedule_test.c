@@ -27,7 +27,11 @@ struct sim {
 static struct sim sim_new(uint32_t window, uint32_t per_job, uint32_t running_jobs)
 {
 	struct sim sim = { 0 };
-	const struct sched_limits limits = { .window = window, .per_job = per_job, .running_jobs = running_jobs };
+	const struct sched_limits limits = {
+		.window = window,
+		.per_job = per_job,
+		.running_jobs = running_jobs,
+	};
 
 	assert_int_equal(sched_new(&limits, &sim.sched), 0);
 	return sim;
@@ -41,8 +45,8 @@ static void sim_add(struct sim *sim, uint64_t serial, enum job_priority priority
 	sched_assert_sane(sim->sched);
 }
 
-/* The youngest that was not told yet, as the core chooses. There may be none: the scheduler cannot know
- * whether a transfer that has ended was the one that was told to. */
+/* The youngest that was not told yet, as the core chooses. There may be none: the scheduler
+ * cannot know whether a transfer that has ended was the one that was told to. */
 static void sim_stop_one(struct sim *sim, uint64_t serial)
 {
 	for (size_t i = sim->n; i > 0; i--) {
@@ -74,7 +78,8 @@ static size_t pump(struct sim *sim)
 			continue;
 		}
 		for (size_t i = 0; i < sim->n; i++)
-			assert_false(sim->runs[i].serial == step.serial && sim->runs[i].file == step.file);
+			assert_false(sim->runs[i].serial == step.serial &&
+				sim->runs[i].file == step.file);
 		assert_true(sim->n < RUNNING_MAX);
 		sim->runs[sim->n++] = (struct run){ .serial = step.serial, .file = step.file };
 		started++;
@@ -112,7 +117,7 @@ static size_t runs_of(const struct sim *sim, uint64_t serial)
 	return n;
 }
 
-/* --- levels ---------------------------------------------------------------------------------- */
+/* --- levels ----------------------------------------------------------------------------------- */
 
 static void strictly_by_priority(void **state)
 {
@@ -126,7 +131,7 @@ static void strictly_by_priority(void **state)
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		assert_int_equal(pump(&sim), 1);
 		assert_int_equal(sim.runs[0].serial, order[i]);
-		sim_end(&sim, 0, 100 * MIB, false); /* what was served does not matter between levels */
+		sim_end(&sim, 0, 100 * MIB, false); /* bytes do not matter between levels */
 	}
 	assert_int_equal(pump(&sim), 0);
 	sched_free(sim.sched);
@@ -153,7 +158,7 @@ static void the_lowest_level_gives_way(void **state)
 	assert_int_equal(runs_of(&sim, 2), 1);
 	assert_int_equal(sim.stops, 0);
 
-	/* Ten more take the rest of the low one, then the normal one's, never a slot of their own level. */
+	/* Ten more take the rest of the low one, then the normal one's. */
 	for (uint32_t file = 3; file <= 12; file++)
 		assert_int_equal(sched_file_waits(sim.sched, 3, file, false), 0);
 	pump(&sim);
@@ -309,7 +314,7 @@ static void many_files_do_not_starve_two(void **state)
 	sched_free(sim.sched);
 }
 
-/* --- limits ------------------------------------------------------------------------------------ */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static void so_many_background_jobs_at_once(void **state)
 {
@@ -353,7 +358,7 @@ static void a_held_job_starts_nothing(void **state)
 	sched_assert_sane(sim.sched);
 	assert_true(sched_waiting(sim.sched, 1));
 	assert_int_equal(pump(&sim), 1);
-	assert_int_equal(runs_of(&sim, 2), 1); /* who cannot use his turn does not keep it from others */
+	assert_int_equal(runs_of(&sim, 2), 1); /* who cannot use his turn gives it up */
 	sched_hold(sim.sched, 1, false);
 	pump(&sim);
 	assert_int_equal(sim.stops, 1);
@@ -390,7 +395,7 @@ static void slots_come_back_when_transfers_have_ended(void **state)
 	sched_free(sim.sched);
 }
 
-/* --- files of one job -------------------------------------------------------------------------- */
+/* --- files of one job ------------------------------------------------------------------------- */
 
 static void a_reader_is_served_first(void **state)
 {
@@ -415,7 +420,7 @@ static void a_reader_is_served_first(void **state)
 	sched_free(sim.sched);
 }
 
-/* --- anything ----------------------------------------------------------------------------------- */
+/* --- anything --------------------------------------------------------------------------------- */
 
 enum { JOBS = 12, FILES = 40 };
 
@@ -484,7 +489,8 @@ static void soak_step(struct soak *k, uint64_t *random)
 	sched_assert_sane(k->sim.sched);
 }
 
-/* When there is nothing to do, nobody waits for a slot that is free or that someone below him has. */
+/* When there is nothing to do, nobody waits for a slot that is free or that someone below him
+ * has. */
 static void soak_assert_settled(const struct soak *k, const struct sched_limits *limits)
 {
 	uint32_t background = 0;
