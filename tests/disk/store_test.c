@@ -143,6 +143,7 @@ static void job_comes_back(void **state)
 	j->active_seconds = UINT32_MAX;
 	j->error_count = 6;
 	j->was_transferred = true;
+	j->notified = JOB_ERROR;
 	j->completer = creds_new(1001, 101, 077, 0, NULL);
 	j->fault = fault_new(OUTCOME_DISK_FULL, 0, ENOSPC, "No space: 5% left", 1700000006);
 	set(j, "priority", "high");
@@ -173,6 +174,7 @@ static void job_comes_back(void **state)
 	assert_int_equal(is->active_seconds, UINT32_MAX);
 	assert_int_equal(is->error_count, 6);
 	assert_true(is->was_transferred);
+	assert_int_equal(is->notified, JOB_ERROR);
 	assert_int_equal(is->owner->umask, 027);
 	assert_true(is->owner->ngroups == 2 && creds_has_group(is->owner, 44));
 	assert_int_equal(is->completer->uid, 1001);
