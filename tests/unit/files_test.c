@@ -1,4 +1,4 @@
-/* The files of a job: what readers see and when, against a naive model too, and what it costs. */
+/* The files of a job: what readers see and when, and what it costs. */
 #include "model/files.h"
 
 #include "files_turn.h"

@@ -76,7 +76,8 @@ static inline int add(struct turn *t, const char *path, uint32_t *ret_id)
 }
 
 /* BYTES of SIZE have come. */
-static inline int set(struct turn *t, uint32_t id, enum file_state state, uint64_t bytes, uint64_t size)
+static inline int set(struct turn *t, uint32_t id, enum file_state state, uint64_t bytes,
+	uint64_t size)
 {
 	struct file version = { .state = (uint8_t)state, .size = size, .mtime = INT64_MIN };
 	int r;
