@@ -48,7 +48,6 @@ struct server {
 	int64_t watchdog;   /* nanoseconds between two; 0: none */
 	struct blobs *blobs;
 	struct store *store;
-	bool set_aside; /* the store was damaged */
 	struct core *core;
 	struct mover *mover;
 	struct runner *runner;
@@ -98,7 +97,7 @@ static int start_store(struct server *s, char **ret_reason)
 		return -ENOMEM;
 	}
 	/* The store says in the log what it sets aside. */
-	r = store_open(path, &s->store, &s->set_aside);
+	r = store_open(path, &s->store);
 	if (r == -EPROTO && asprintf(ret_reason, "%s was made by a newer version of xferfs", path) < 0)
 		*ret_reason = NULL;
 	if (r)
@@ -125,7 +124,6 @@ static int start_core(struct server *s, char **ret_reason)
 		.daemon_uid = geteuid(),
 		.mountpoint = s->options->mountpoint,
 		.destination = s->options->destination,
-		.keep_blobs = s->set_aside,
 	};
 	int r;
 
@@ -134,6 +132,7 @@ static int start_core(struct server *s, char **ret_reason)
 	r = queue_new(EVENTS_KEPT, &options.queue);
 	if (!r) {
 		r = store_load(s->store, results_since(s->config), options.queue, &options.next_serial);
+		options.keep_blobs = store_is_fresh(s->store); /* damage may show only when everything is read */
 		if (r)
 			queue_free(options.queue);
 	}

@@ -385,6 +385,7 @@ static void prepare_done(struct run *run, struct order *o)
 		prepared_file(run, job, &o->files[i]);
 	if (o->err < 0 && !run->place_err)
 		run->place_err = o->err;
+	run->leftovers += o->leftovers;
 	if (o->commit == COMMIT_TREE && run->place_err) {
 		placing_failed(run, run->place_err); /* all or nothing */
 		return;
@@ -403,6 +404,7 @@ static void place_done(struct run *run, struct order *o)
 		placed_file(run, job, &o->files[i]);
 	if (o->err < 0 && !run->place_err)
 		run->place_err = o->err;
+	run->leftovers += o->leftovers;
 	run_edit(run);
 	run->save = true;
 	if (run->place_err) {
@@ -438,14 +440,29 @@ void order_drop(struct run *run)
 		run->dropping = run->ended = false; /* swept at the next start */
 }
 
+/* Known only after the job has ended and was saved: its result is corrected. */
+static void note_leftovers(struct run *run)
+{
+	struct store *store = run->core->options.store;
+	const struct result *result;
+
+	log_warning("job %llu: %u temporary files could not be deleted", (unsigned long long)run->serial, run->leftovers);
+	core_read_lock(run->core);
+	result = queue_set_leftovers(run->core->queue, run->serial, run->leftovers);
+	core_read_unlock(run->core);
+	if (result && (store_begin(store) < 0 || store_put_result(store, result) < 0 || store_commit(store) < 0))
+		store_rollback(store);
+}
+
 static void dropped(struct run *run, struct order *o)
 {
 	if (o->nfiles || !run->dropping)
 		return;
 	run->dropping = false;
 	run->ended = false;
-	if (o->leftovers)
-		log_warning("job %llu: %u temporary files could not be deleted", (unsigned long long)run->serial, o->leftovers);
+	run->leftovers += o->leftovers;
+	if (run->leftovers)
+		note_leftovers(run);
 	run_answer_held(run, 0);
 }
 

@@ -104,6 +104,7 @@ struct run {
 	unsigned place_errors;
 	int place_err;           /* the first errno */
 	uid_t ended_by;
+	unsigned leftovers;      /* temporary files that could not be deleted */
 
 	/* The end */
 	bool ended;              /* no longer in the queue; waits for its transfers, then its blobs are dropped */

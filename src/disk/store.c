@@ -153,7 +153,7 @@ int store_set_aside(struct store *s)
 	return store_connect(s);
 }
 
-int store_open(const char *path, struct store **ret, bool *ret_set_aside)
+int store_open(const char *path, struct store **ret)
 {
 	struct store *s = calloc(1, sizeof(*s));
 
@@ -167,7 +167,6 @@ int store_open(const char *path, struct store **ret, bool *ret_set_aside)
 		store_close(s);
 		return r;
 	}
-	*ret_set_aside = s->fresh;
 	*ret = s;
 	return 0;
 }

@@ -23,9 +23,9 @@
 struct store;
 
 /* Opens or makes the database. A damaged one is renamed to queue.db.damaged-MOMENT with a log line and
- * a new one is made (*ret_set_aside true): blobs stay. PATH ":memory:" for tests. -EPROTO: made by a
+ * a new one is made (store_is_fresh): blobs stay. PATH ":memory:" for tests. -EPROTO: made by a
  * newer xferfs. */
-int store_open(const char *path, struct store **ret, bool *ret_set_aside);
+int store_open(const char *path, struct store **ret);
 void store_close(struct store *s);
 /* Whether a damaged database was set aside, by store_open or by store_load: its blobs have no rows, and
  * are not to be swept. */

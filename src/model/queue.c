@@ -382,6 +382,16 @@ static void forget_result(struct queue *q, struct result *r)
 }
 
 /* All are looked at: after the clock was set back the oldest is not the first. */
+const struct result *queue_set_leftovers(struct queue *q, uint64_t serial, uint32_t leftovers)
+{
+	for (size_t i = q->nresults; i-- > 0;)
+		if (q->results[i]->serial == serial) {
+			q->results[i]->leftovers = leftovers;
+			return q->results[i];
+		}
+	return NULL;
+}
+
 size_t queue_prune_results(struct queue *q, int64_t before_wall)
 {
 	size_t kept = 0, gone;

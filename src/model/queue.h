@@ -56,6 +56,9 @@ const char *queue_refused(const struct queue *q, uint64_t serial); /* NULL: none
 int queue_add_result(struct queue *q, struct result *r); /* takes on success; -ENOMEM */
 size_t queue_results(const struct queue *q, const struct result *const **ret);
 const struct result *queue_last_result(const struct queue *q, const char *name); /* latest of that name; NULL */
+/* How many of an ended job's temporary files could not be deleted, known only afterwards. LOCKED. The
+ * corrected result, or NULL when it is gone. */
+const struct result *queue_set_leftovers(struct queue *q, uint64_t serial, uint32_t leftovers);
 size_t queue_prune_results(struct queue *q, int64_t before_wall); /* how many went */
 
 struct events *queue_events(const struct queue *q);

@@ -100,10 +100,9 @@ static void start(struct rig *rig)
 		.mountpoint = "/mnt", .destination = "/srv",
 	};
 	char path[128];
-	bool set_aside;
 
 	snprintf(path, sizeof(path), "%s/queue.db", rig->directory);
-	assert_return_code(store_open(path, &rig->store, &set_aside), 0);
+	assert_return_code(store_open(path, &rig->store), 0);
 	assert_return_code(queue_new(64, &rig->queue), 0);
 	options.store = rig->store;
 	options.queue = rig->queue;

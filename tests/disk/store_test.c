@@ -53,10 +53,9 @@ static int teardown(void **state)
 static struct store *open_store(bool expect_set_aside)
 {
 	struct store *s;
-	bool set_aside;
 
-	assert_int_equal(store_open(path, &s, &set_aside), 0);
-	assert_int_equal(set_aside, expect_set_aside);
+	assert_int_equal(store_open(path, &s), 0);
+	assert_int_equal(store_is_fresh(s), expect_set_aside);
 	return s;
 }
 
@@ -488,22 +487,20 @@ static void newer_version_is_refused(void **state)
 {
 	struct store *s = open_store(false);
 	sqlite3 *db;
-	bool set_aside;
 
 	store_close(s);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1000", NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	assert_int_equal(store_open(path, &s, &set_aside), -EPROTO);
+	assert_int_equal(store_open(path, &s), -EPROTO);
 	assert_int_equal(files_in_dir("damaged-", false), 0);
 }
 
 static void second_opener_is_refused(void **state)
 {
 	struct store *s = open_store(false), *other;
-	bool set_aside;
 
-	assert_int_equal(store_open(path, &other, &set_aside), -EBUSY);
+	assert_int_equal(store_open(path, &other), -EBUSY);
 	store_close(s);
 }
 
