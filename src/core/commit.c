@@ -181,22 +181,19 @@ static int save_all(struct core *c)
 static int save(struct core *c)
 {
 	bool any = c->next_serial != c->saved_serial || c->network_changed;
-	bool names = false;
+	size_t fresh = 0;
+	int r = 0;
 
 	for (struct run *run = c->dirty; run; run = run->next_dirty) {
 		any |= run->save;
-		names |= run->fresh || (run->changed & CHANGED_NAME);
+		fresh += run->fresh;
 	}
-	if (names) {
-		int r;
-
+	if (fresh) { /* publishing must not fail */
 		core_read_lock(c);
-		r = queue_reserve(c->queue);
+		r = queue_reserve_jobs(c->queue, fresh);
 		core_read_unlock(c);
-		if (r < 0)
-			return r;
 	}
-	return any ? save_all(c) : 0;
+	return r < 0 || !any ? r : save_all(c);
 }
 
 /* --- publish ---------------------------------------------------------------------------------- */
@@ -218,8 +215,9 @@ static void publish_run(struct core *c, struct run *run)
 {
 	if (run->ended) {
 		run->old = queue_remove(c->queue, run->serial);
-		if (run->result)
-			queue_add_result(c->queue, run->result);
+		if (run->result && queue_add_result(c->queue, run->result) < 0)
+			result_free(run->result);
+		run->result = NULL;
 		queue_prune_results(c->queue, oldest_result(c));
 		return;
 	}

@@ -109,7 +109,7 @@ struct run {
 	/* The end */
 	bool ended;              /* no longer in the queue; waits for its transfers, then its blobs are dropped */
 	bool dropping;
-	struct result *result;   /* borrowed from the queue, to correct its leftovers */
+	struct result *result;   /* how it ended, until the queue has it */
 	struct held *held;
 
 	/* The notify command */

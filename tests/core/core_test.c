@@ -62,6 +62,23 @@ static void test_mkdir(void **state)
 	assert_int_equal(job_of(rig, a)->uid, 1000);
 }
 
+static void test_several_in_one_turn(void **state)
+{
+	static const char *const names[] = {"a", "b", "c", "a"};
+	struct rig *rig = *state;
+	struct asked asked[ARRAY_SIZE(names)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		begin_mkdir(rig, &asked[i], names[i], user);
+	turn(rig);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_true(asked[i].answered);
+		assert_int_equal(asked[i].err, i == 3 ? -EEXIST : 0);
+	}
+	rig_restart(rig);
+	assert_int_equal(queue_count(rig->queue), 3);
+}
+
 static void test_serials_are_never_reused(void **state)
 {
 	struct rig *rig = *state;
@@ -693,6 +710,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_mkdir),
+		TEST(test_several_in_one_turn),
 		TEST(test_serials_are_never_reused),
 		TEST(test_download),
 		TEST(test_verbs_in_wrong_states),

@@ -205,13 +205,19 @@ static struct message *message_to(uint64_t serial, enum message_kind kind, struc
 	return m;
 }
 
-int ask_mkdir(struct rig *rig, const char *name, const struct creds *creds, uint64_t *ret_serial)
+void begin_mkdir(struct rig *rig, struct asked *asked, const char *name, const struct creds *creds)
 {
-	struct asked asked;
-	struct message *m = message_to(0, MSG_MKDIR, &asked, creds);
+	struct message *m = message_to(0, MSG_MKDIR, asked, creds);
 
 	m->name = strdup(name);
 	core_send(rig->core, m);
+}
+
+int ask_mkdir(struct rig *rig, const char *name, const struct creds *creds, uint64_t *ret_serial)
+{
+	struct asked asked;
+
+	begin_mkdir(rig, &asked, name, creds);
 	turn(rig);
 	assert_true(asked.answered);
 	if (ret_serial)

@@ -53,6 +53,8 @@ void rig_pass(struct rig *rig, int64_t seconds); /* time passes, and the core ha
 void turn(struct rig *rig);
 /* Sends, takes a turn, and gives the answer's errno. */
 int ask_mkdir(struct rig *rig, const char *name, const struct creds *creds, uint64_t *ret_serial);
+/* Without a turn. */
+void begin_mkdir(struct rig *rig, struct asked *asked, const char *name, const struct creds *creds);
 int ask_verb(struct rig *rig, uint64_t serial, enum job_event verb, const struct creds *creds);
 int ask_add(struct rig *rig, uint64_t serial, const char *lines, const struct creds *creds);
 int ask_set(struct rig *rig, uint64_t serial, const char *prop, const char *text, const struct creds *creds);
