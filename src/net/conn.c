@@ -387,6 +387,17 @@ static void check_end(struct conn *c)
 			"the file is smaller than expected");
 }
 
+static enum outcome outcome_of_conn(const struct conn *c, CURLcode code)
+{
+	long proxy = 0;
+
+	/* A proxy that refuses CONNECT looks like a lost connection otherwise. */
+	curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
+	if (proxy == 407)
+		return OUTCOME_AUTH;
+	return proxy >= 300 ? OUTCOME_CONNECT : outcome_of_curl(code);
+}
+
 bool conn_continues(struct conn *c, CURLcode code)
 {
 	if (c->outcome == OUTCOME_DONE && code == CURLE_OK && c->body == BODY_UNJUDGED && !c->is_http)
@@ -400,7 +411,7 @@ bool conn_continues(struct conn *c, CURLcode code)
 		return false;
 	}
 	if (code != CURLE_OK) {
-		conn_fail(c, outcome_of_curl(code), NULL);
+		conn_fail(c, outcome_of_conn(c, code), NULL);
 		return false;
 	}
 	if (c->body == BODY_UNJUDGED)

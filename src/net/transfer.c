@@ -311,8 +311,10 @@ static void transfer_step(struct transfer *t)
 /* Whether WHY may come from the number of connections that there were: then wait a little. */
 static bool may_wait(struct transfer *t, const struct failure *why)
 {
-	if (!t->had_several || (why->outcome != OUTCOME_RESET && why->outcome != OUTCOME_CONNECT &&
-	    why->http_status != 429 && why->http_status != 503))
+	bool may = why->outcome == OUTCOME_RESET || why->outcome == OUTCOME_CONNECT ||
+		why->outcome == OUTCOME_TIMEOUT /* ftp: 421 */ || why->http_status == 429 || why->http_status == 503;
+
+	if (!t->had_several || !may)
 		return false;
 	t->waits = t->plan.moved != t->waits_moved ? 1 : t->waits + 1;
 	t->waits_moved = t->plan.moved;
