@@ -96,5 +96,12 @@ struct figures {
 };
 struct figures ctl_figures(const struct job *j);
 
+/* The same of one file that is visible: what has arrived, and the size that is known by any means. */
+struct file_figures {
+	uint64_t bytes, size; /* size SIZE_UNKNOWN */
+	unsigned percent;     /* 101: cannot be told */
+};
+struct file_figures ctl_file_figures(const struct job *j, uint32_t id);
+
 void ctl_show_stats(const struct ctl *row, struct ctl_view *view, struct buf *out);
 void ctl_show_refused(const struct ctl *row, struct ctl_view *view, struct buf *out);

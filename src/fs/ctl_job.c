@@ -58,6 +58,32 @@ static int store_add(const struct ctl_input *in, struct command *ret, char **ret
 
 /* --- show ------------------------------------------------------------------------------------- */
 
+static unsigned percent_of(uint64_t bytes, uint64_t total)
+{
+	return bytes >= total ? 100 : (unsigned)((double)bytes * 100 / (double)total);
+}
+
+struct file_figures ctl_file_figures(const struct job *j, uint32_t id)
+{
+	const struct file *file = file_now(j->files, id);
+	const struct live *live = file_live(j->files, id);
+	const struct source *source = file_source(j->files, id);
+	struct file_figures f = { .bytes = file_got(file), .size = file->size, .percent = 101 };
+
+	if (live && live->generation >= file->generation) {
+		uint64_t got = extents_total(&live->have);
+
+		/* Another version begins with nothing; of the same one, what is saved is there in any case. */
+		f.bytes = live->generation > file->generation || got > f.bytes ? got : f.bytes;
+		f.size = live->size != SIZE_UNKNOWN ? live->size : f.size;
+	}
+	if (f.size == SIZE_UNKNOWN && source && source->extra)
+		f.size = source->extra->size;
+	if (f.size != SIZE_UNKNOWN)
+		f.percent = percent_of(f.bytes, f.size);
+	return f;
+}
+
 struct figures ctl_figures(const struct job *j)
 {
 	const struct tally *t = &j->tally;
@@ -73,8 +99,7 @@ struct figures ctl_figures(const struct job *j)
 
 	if (f.total == SIZE_UNKNOWN)
 		return f;
-	f.percent = f.total == 0 ? (t->files > 0 && f.done == t->files ? 100 : 0) :
-		f.bytes >= f.total ? 100 : (unsigned)((double)f.bytes * 100 / (double)f.total);
+	f.percent = f.total > 0 ? percent_of(f.bytes, f.total) : f.files > 0 && f.done == f.files ? 100 : 0;
 	if (f.bytes >= f.total)
 		f.seconds_left = 0;
 	else if (f.rate > 0)
@@ -165,19 +190,13 @@ static void show_error(const struct ctl *row, struct ctl_view *view, struct buf 
 
 static void put_index_line(struct buf *out, const struct job *j, uint32_t id, const struct file *file)
 {
-	const struct live *live = file_live(j->files, id);
-	uint64_t bytes = file_got(file), size = file->size;
+	struct file_figures f = ctl_file_figures(j, id);
 	cleanup_free char *path = NULL;
 	char total[24] = "-", percent[8] = "-";
 
-	if (live && live->generation >= file->generation) {
-		bytes = extents_total(&live->have) > bytes ? extents_total(&live->have) : bytes;
-		size = live->size != SIZE_UNKNOWN ? live->size : size;
-	}
-	if (size != SIZE_UNKNOWN) {
-		snprintf(total, sizeof(total), "%llu", (unsigned long long)size);
-		snprintf(percent, sizeof(percent), "%u", size == 0 ? 100 :
-			bytes >= size ? 100 : (unsigned)((double)bytes * 100 / (double)size));
+	if (f.size != SIZE_UNKNOWN) {
+		snprintf(total, sizeof(total), "%llu", (unsigned long long)f.size);
+		snprintf(percent, sizeof(percent), "%u", f.percent);
 	}
 	if (files_path(j->files, id, &path) < 0) {
 		out->failed = true;
@@ -185,7 +204,7 @@ static void put_index_line(struct buf *out, const struct job *j, uint32_t id, co
 	}
 	buf_printf(out, "%8u %-12s %15llu %15s %7s %s\n", id,
 		file->unverified && file->state == FILE_TRANSFERRED ? "unverified" : file_state_word(file->state),
-		(unsigned long long)bytes, total, percent, path);
+		(unsigned long long)f.bytes, total, percent, path);
 }
 
 static void show_index(const struct ctl *row, struct ctl_view *view, struct buf *out)

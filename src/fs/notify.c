@@ -15,12 +15,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define QUIET (100 * NSEC_PER_MSEC)
 #define BUCKETS 1024
+#define TRIES 50 /* of QUIET: five seconds for readers to close what has ended */
 
 struct dirty {
 	struct dirty *chain; /* notify.buckets */
@@ -29,6 +32,7 @@ struct dirty {
 	unsigned what;       /* CHANGED_*; 0: nothing since it was told */
 	int64_t due;
 	char *name;          /* CHANGED_GONE */
+	unsigned tries;      /* to tell that */
 };
 
 struct dirty_list {
@@ -94,45 +98,59 @@ static char *name_of(struct fs *fs, uint64_t serial)
 	return name;
 }
 
-/* The kernel deletes no directory in which a file is open: the names of the open ones go first. */
+/* As fuse_lowlevel_notify_delete, which prints every errno on stderr: that the name is not cached, or the
+ * directory in use, is no news. FUSE_NOTIFY_DELETE of linux/fuse.h. */
+static int delete_name(struct fs *fs, uint64_t parent, uint64_t child, const char *name)
+{
+	struct fuse_notify_delete_out del = { .parent = parent, .child = child, .namelen = (uint32_t)strlen(name) };
+	struct fuse_out_header head = {
+		.len = (uint32_t)(sizeof(head) + sizeof(del) + del.namelen + 1), .error = FUSE_NOTIFY_DELETE,
+	};
+	struct iovec parts[] = {
+		{ &head, sizeof(head) }, { &del, sizeof(del) }, { (char *)name, del.namelen + 1 },
+	};
+
+	return writev(fuse_session_fd(fs->session), parts, ARRAY_SIZE(parts)) < 0 ? -errno : 0;
+}
+
+/* The kernel deletes no directory in which a name is in use: those of the open files go first. */
 static void delete_rows(struct fs *fs, uint64_t serial)
 {
 	uint64_t job = ino_of((struct place) { PLACE_JOB, serial });
 	struct ctl row;
 
-	for (uint32_t i = 0; ctl_row(PLACE_ROW, i, &row); i++) {
-		uint64_t ino = ino_of((struct place) { PLACE_ROW, serial, i });
-
-		fuse_lowlevel_notify_delete(fs->session, job, ino, row.name, strlen(row.name));
-	}
+	for (uint32_t i = 0; ctl_row(PLACE_ROW, i, &row); i++)
+		delete_name(fs, job, ino_of((struct place) { PLACE_ROW, serial, i }), row.name);
+	for (size_t i = 0; i < JOB_DIRS; i++)
+		delete_name(fs, job, ino_of((struct place) { job_dirs[i].kind, serial, NODE_ROOT }), job_dirs[i].name);
 }
 
-static void tell_gone(struct fs *fs, uint64_t serial, const char *name)
+/* False: something below is still in use, as a staged file that is being read. */
+static bool tell_gone(struct fs *fs, uint64_t serial, const char *name)
 {
 	uint64_t ino = ino_of((struct place) { PLACE_JOB, serial });
 
-	if (fuse_lowlevel_notify_delete(fs->session, FUSE_ROOT_ID, ino, name, strlen(name)) != -ENOTEMPTY)
-		return;
+	if (delete_name(fs, FUSE_ROOT_ID, ino, name) != -ENOTEMPTY)
+		return true;
 	delete_rows(fs, serial);
-	fuse_lowlevel_notify_delete(fs->session, FUSE_ROOT_ID, ino, name, strlen(name));
+	return delete_name(fs, FUSE_ROOT_ID, ino, name) != -ENOTEMPTY;
 }
 
-static void tell(struct fs *fs, uint64_t serial, unsigned what, const char *gone)
+/* False: it is to be told again. */
+static bool tell(struct fs *fs, uint64_t serial, unsigned what, const char *gone)
 {
 	cleanup_free char *name = NULL;
 
 	wake_pollers(fs, serial);
-	if (what & CHANGED_GONE) {
-		if (gone)
-			tell_gone(fs, serial, gone);
-		return;
-	}
+	if (what & CHANGED_GONE)
+		return !gone || tell_gone(fs, serial, gone);
 	name = name_of(fs, serial);
 	if (!name)
-		return;
+		return true;
 	if (what & CHANGED_STATE)
 		touch(fs, name, "state");
 	touch(fs, name, "events");
+	return true;
 }
 
 /* --- the list ----------------------------------------------------------------------------------- */
@@ -239,6 +257,7 @@ static void *notify_run(void *arg)
 {
 	struct notify *n = arg;
 	struct dirty *d;
+	bool told;
 
 	pthread_mutex_lock(&n->lock);
 	while ((d = next_due(n))) {
@@ -250,9 +269,14 @@ static void *notify_run(void *arg)
 		d->due = clock_now() + QUIET;
 		list_append(&n->quiet, d);
 		pthread_mutex_unlock(&n->lock);
-		tell(n->fs, serial, what, gone);
-		free(gone);
+		told = tell(n->fs, serial, what, gone);
 		pthread_mutex_lock(&n->lock);
+		/* Nobody else takes D off the quiet list: it is still there. */
+		if (!told && d->tries++ < TRIES) {
+			d->what = what;
+			d->name = take_ptr(gone);
+		}
+		free(gone);
 	}
 	pthread_mutex_unlock(&n->lock);
 	return NULL;

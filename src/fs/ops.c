@@ -46,20 +46,13 @@ static void attr_job(const struct job *j, struct stat *st, mode_t mode)
 static void attr_staged(const struct job *j, uint32_t id, struct stat *st)
 {
 	const struct file *file = file_now(j->files, id);
-	const struct live *live = file_live(j->files, id);
-	uint64_t bytes, size;
+	struct file_figures f;
 
 	if (!file)
 		return;
-	bytes = file_got(file);
-	size = file->size;
-	if (live && live->generation >= file->generation) {
-		bytes = live->generation > file->generation || extents_total(&live->have) > bytes ?
-			extents_total(&live->have) : bytes;
-		size = live->size != SIZE_UNKNOWN ? live->size : size;
-	}
-	st->st_size = (off_t)(size != SIZE_UNKNOWN ? size : bytes);
-	st->st_blocks = (blkcnt_t)((bytes + BLOCK - 1) / BLOCK);
+	f = ctl_file_figures(j, id);
+	st->st_size = (off_t)(f.size != SIZE_UNKNOWN ? f.size : f.bytes);
+	st->st_blocks = (blkcnt_t)((f.bytes + BLOCK - 1) / BLOCK);
 	if (file->mtime != INT64_MIN)
 		st->st_mtime = file->mtime;
 }
@@ -85,11 +78,22 @@ static int attr_node(const struct job *j, struct place place, struct stat *st)
 	return 0;
 }
 
+static int attr_result(const struct result *r, struct stat *st)
+{
+	if (!r)
+		return -ENOENT;
+	st->st_mode = S_IFREG | (r->mode & 0444);
+	st->st_uid = r->uid;
+	st->st_gid = r->gid;
+	st->st_nlink = 1;
+	attr_times(st, r->ended);
+	return 0;
+}
+
 /* Under the read lock: all but the size of control files. */
 static int attr_locked(struct fs *fs, const struct queue *q, struct place place, const struct ctl *row, struct stat *st)
 {
 	const struct job *j = NULL;
-	const struct result *r;
 
 	switch (place.kind) {
 	case PLACE_ROOT:
@@ -103,15 +107,7 @@ static int attr_locked(struct fs *fs, const struct queue *q, struct place place,
 		attr_service(fs, st, S_IFREG | row->mode);
 		return 0;
 	case PLACE_ENDED:
-		r = ctl_result(q, place.serial);
-		if (!r)
-			return -ENOENT;
-		st->st_mode = S_IFREG | (r->mode & 0444);
-		st->st_uid = r->uid;
-		st->st_gid = r->gid;
-		st->st_nlink = 1;
-		attr_times(st, r->ended);
-		return 0;
+		return attr_result(ctl_result(q, place.serial), st);
 	case PLACE_JOB:
 	case PLACE_ROW:
 	case PLACE_FILE:
@@ -119,6 +115,9 @@ static int attr_locked(struct fs *fs, const struct queue *q, struct place place,
 		j = queue_find(q, place.serial);
 		break;
 	}
+	/* A stream that is open has its last lines yet; cat(1) asks for its attributes before it reads. */
+	if (!j && place.kind == PLACE_ROW && row->read != CTL_TEXT && row->read != CTL_NONE)
+		return attr_result(ctl_result(q, place.serial), st);
 	if (!j)
 		return -ENOENT;
 	if (place.kind == PLACE_FILE || place.kind == PLACE_SOURCE)
@@ -317,9 +316,10 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct place place;
 	struct stat st;
-	int r = ino_place(ino, &place) ? attr_of(req, place, &st) : -ENOENT;
+	int r = ino_place(ino, &place) ? attr_of(req, place, &st) : -ESTALE;
 
-	if (r == -ENOENT && fi)
+	/* The kernel does not say that fstat(2) asks; but the name of a row is found through its job. */
+	if (r == -ENOENT && (fi || place.kind == PLACE_ROW))
 		r = -ENODEV;
 	if (r < 0)
 		fuse_reply_err(req, -r);

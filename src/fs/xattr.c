@@ -13,13 +13,7 @@ static void show_state(const struct job *j, uint32_t id, struct buf *out)
 
 static void show_transferred(const struct job *j, uint32_t id, struct buf *out)
 {
-	const struct file *file = file_now(j->files, id);
-	const struct live *live = file_live(j->files, id);
-	uint64_t bytes = file_got(file);
-
-	if (live && (live->generation > file->generation || extents_total(&live->have) > bytes))
-		bytes = extents_total(&live->have);
-	buf_printf(out, "%llu", (unsigned long long)bytes);
+	buf_printf(out, "%llu", (unsigned long long)ctl_file_figures(j, id).bytes);
 }
 
 static void show_sha256(const struct job *j, uint32_t id, struct buf *out)
