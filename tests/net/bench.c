@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define WINDOW 256
+
 static struct fetch *make(const char *url, unsigned i, unsigned count, uint8_t connections)
 {
 	struct fetch *f = fetch_new();
@@ -32,12 +34,19 @@ static struct fetch *make(const char *url, unsigned i, unsigned count, uint8_t c
 	return f;
 }
 
-static uint64_t collect(struct mailbox *box, unsigned count, unsigned *ret_connections)
+/* Keeps WINDOW transfers in the engine, as the core does. */
+static uint64_t run(struct engine *e, struct mailbox *box, const char *url, unsigned count, uint8_t connections,
+	unsigned *ret_connections)
 {
 	uint64_t bytes = 0;
+	unsigned sent = 0;
 
 	for (unsigned ended = 0; ended < count;) {
-		struct mail *m = mailbox_wait(box, INT64_MAX), *next;
+		struct mail *m, *next;
+
+		for (; sent < count && sent < ended + WINDOW; sent++)
+			engine_fetch(e, make(url, sent, count, connections));
+		m = mailbox_wait(box, INT64_MAX);
 
 		for (; m; m = next) {
 			struct report *r = container_of(m, struct report, mail);
@@ -80,9 +89,7 @@ int main(int argc, char **argv)
 	if (engine_start(&options, blobs, &box, &e) < 0)
 		return 2;
 	start = clock_now();
-	for (unsigned i = 0; i < count; i++)
-		engine_fetch(e, make(argv[2], i, count, argc > 5 ? (uint8_t)atoi(argv[5]) : 0));
-	bytes = collect(&box, count, &connections);
+	bytes = run(e, &box, argv[2], count, argc > 5 ? (uint8_t)atoi(argv[5]) : 0, &connections);
 	time = (double)(clock_now() - start) / (double)NSEC_PER_SEC;
 	getrusage(RUSAGE_SELF, &use);
 	printf("%.3f s  %.0f files/s  %.0f MiB/s  cpu %.2f s  rss %ld MiB  connections %u\n", time, count / time,
