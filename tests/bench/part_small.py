@@ -1,0 +1,95 @@
+"""Many small files, beside what the peers can do at once."""
+import os, shutil
+
+from bench import GIB, MIB, Daemon, Nginx, Part, noise, settle, wall
+
+
+def peers(bench, urls, list_file, curl_list, lftp_list, out, ca):
+    cases = {
+        "aria2c -j16": ["aria2c", "-q", "--no-conf", "-j16", "--file-allocation=none", "-d", out, "-i", list_file],
+        "wget2": ["wget2", "--no-config", "-q", "--max-threads=16", "-P", out, "-i", list_file],
+        "lftp": ["lftp", "--norc", "-c",
+                 "lcd %s; source %s; wait all" % (out, lftp_list)],
+    }
+    for n in (16, 50) if bench.quick else (8, 16, 50):
+        cases["curl --parallel-max %d" % n] = ["curl", "-q", "-sS", "--no-progress-meter", "-Z", "--parallel-max", str(n),
+                                               "--output-dir", out, "-K", curl_list]
+    return cases
+
+
+def lists(bench, urls):
+    def write(name, lines):
+        path = os.path.join(bench.memory, name)
+        with open(path, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        return path
+    return (write("list", urls), write("list.curl", ['url="%s"\nremote-name' % u for u in urls]),
+            write("list.lftp", ["get %s &" % " ".join(urls[i::16]) for i in range(16)]))
+
+
+def check(folder, n, size):
+    names = [e for e in os.scandir(folder) if e.is_file()]
+    if len(names) != n or any(e.stat().st_size != size for e in names):
+        raise RuntimeError("%s has %d of %d files" % (folder, len(names), n))
+
+
+def one_peer(bench, argv, out, n, size):
+    def run():
+        shutil.rmtree(out, ignore_errors=True)
+        os.makedirs(out)
+        settle()
+        sample = bench.measure(argv, out, sync_fs=out)
+        check(out, n, size)
+        shutil.rmtree(out)
+        return sample
+    return run
+
+
+def one_xferfs(daemon, urls, size):
+    def run():
+        job = daemon.new_job(urls, destination="out")
+        settle()
+        sample = daemon.fetch(job)
+        out = os.path.join(daemon.dest, "out")
+        check(out, len(urls), size)
+        shutil.rmtree(out)
+        return sample
+    return run
+
+
+def judge(part, what, samples):
+    rate = lambda name: 1 / wall(samples[name])
+    curl = max((n for n in samples if n.startswith("curl")), key=rate)
+    if "aria2c -j16" in samples:
+        part.verdict("%s: files per second against aria2c -j16" % what, rate("xferfs") / rate("aria2c -j16"), 10, most=False)
+    part.verdict("%s: files per second against the best of curl --parallel" % what,
+                 rate("xferfs") / rate(curl), 1, most=False)
+
+
+def run(bench):
+    part = Part(bench, "small", "Many files")
+    root = os.path.join(bench.memory, "www")
+    nginx = Nginx(bench, root)
+    for count, size, what in ((10000, 4096, "10,000 × 4 KiB"), (1000, MIB, "1,000 × 1 MiB")):
+        for i in range(count):
+            noise(os.path.join(root, "%d" % size, "f%05d" % i), size)
+        urls = ["%s/%d/f%05d" % (nginx.url, size, i) for i in range(count)]
+        for place, folder in (("ext4", bench.disk), ("tmpfs", bench.memory)):
+            bench.say("  %s, %s" % (what, place))
+            daemon = Daemon(bench, os.path.join(folder, "xferfs"))
+            out = os.path.join(folder, "out")
+            cases = {"xferfs": one_xferfs(daemon, urls, size)}
+            for name, argv in peers(bench, urls, *lists(bench, urls), out, nginx.ca).items():
+                cases[name] = one_peer(bench, argv, out, count, size)
+            samples = bench.rounds_of(cases)
+            part.comparison("%s, to %s, durable" % (what, place), samples, size=count * size, files=count)
+            judge(part, "%s, %s" % (what, place), samples)
+            if place == "ext4":
+                best = min((n for n in samples if n.startswith("curl")), key=lambda n: wall(samples[n]))
+                part.bars("%s files, durable on ext4" % what, "files/s",
+                          {("curl --parallel" if n == best else n): count / wall(s) for n, s in samples.items()
+                           if n == best or not n.startswith("curl")}, "more")
+            daemon.stop()
+        shutil.rmtree(os.path.join(root, "%d" % size))
+    nginx.stop()
+    return part
