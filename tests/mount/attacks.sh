@@ -74,18 +74,19 @@ exec 4<&-
 # exchanging a directory for a link while complete runs
 a mkdir "$D/swap"
 cat >"$T/swap.py" <<'PY'
-import os, sys
+import ctypes, os, sys
 tree, target = sys.argv[1:]
 os.symlink(target, tree + "/swap.link")
+libc = ctypes.CDLL(None)
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+a, b = (tree + "/swap").encode(), (tree + "/swap.link").encode()
+assert libc.renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0
 print("ready", flush=True)
 while True:
-    os.rename(tree + "/swap", tree + "/swap.dir")
-    os.rename(tree + "/swap.link", tree + "/swap")
-    os.rename(tree + "/swap", tree + "/swap.link")
-    os.rename(tree + "/swap.dir", tree + "/swap")
+    libc.renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE)
 PY
 mkfifo "$T/ready"
-a "$python" "$T/swap.py" "$D" "$T/outside" >"$T/ready" &
+$(become "$USER_A") "$python" "$T/swap.py" "$D" "$T/outside" >"$T/ready" &
 swapper=$!
 OTHERS="$OTHERS $swapper"
 read -r _ <"$T/ready"

@@ -41,7 +41,7 @@ colour = red' colour
 bad 3 '[limits]
 
 jobs = many' jobs
-bad 1 '[colours]
+bad 2 '[colours]
 red = 1' colours
 bad 2 '[queue]
 max_age = -1' max_age

@@ -75,8 +75,7 @@ gives("EPERM EXDEV EINVAL", os.rename, m + "Grüße an alle", m + "j/sub")
 gives("EPERM EACCES EBUSY", os.rename, m + ".xferfs", m + "other")
 gives("EPERM EACCES EBUSY", os.rmdir, m + ".xferfs")
 gives("ENOENT", os.rmdir, m + "nothing")
-print("\n".join(bad))
-sys.exit(bool(bad))
+sys.exit("\n".join(bad) or 0)
 PY
 is "$(ls "$M" | wc -l)" 4 "jobs"
 stop

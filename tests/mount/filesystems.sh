@@ -4,17 +4,27 @@ need_root
 need mkfs.ext4 mkfs.vfat losetup
 nginx_start
 noise f 3000000
-trap 'umount "$D/ext4" "$D/tmp" "$D/vfat" "$T/fat" 2>/dev/null; finish' EXIT
+leave() {
+	status=$?
+	cd /
+	[ -z "$DAEMON" ] || { kill -TERM "$DAEMON"; wait "$DAEMON" || :; DAEMON=''; }
+	umount "$T/dest/ext4" "$T/dest/tmp" "$T/dest/vfat" "$T/fat" 2>/dev/null || :
+	(exit $status)
+	finish
+}
+trap leave EXIT
 mkdir "$D/ext4" "$D/vfat" "$D/tmp" "$T/fat"
 truncate -s 40M "$T/ext4.img" "$T/vfat.img" "$T/fat.img"
 mkfs.ext4 -q "$T/ext4.img"
 mkfs.vfat "$T/vfat.img" >/dev/null
 mkfs.vfat "$T/fat.img" >/dev/null
 mount -o loop "$T/ext4.img" "$D/ext4" 2>/dev/null || skip "no loop devices"
-mount -o loop "$T/vfat.img" "$D/vfat" 2>/dev/null || skip "no vfat"
+# vfat has no hard links; where the kernel has no vfat, its part is left out
+filesystems="ext4 tmp"
+mount -o loop "$T/vfat.img" "$D/vfat" 2>/dev/null && filesystems="$filesystems vfat"
 mount -t tmpfs none "$D/tmp"
 start
-for fs in ext4 vfat tmp; do
+for fs in $filesystems; do
 	job $fs "$URL/f $fs/deep/f"
 	is "$(cat "$M/$fs/wait")" transferred "$fs"
 	echo 1 >"$M/$fs/complete"
@@ -40,7 +50,8 @@ is "$(cat "$M/ro/wait")" transferred ro
 is "$(errno "$M/ro/complete" 1)" EROFS "complete on a read-only filesystem"
 rmdir "$M/ro"
 stop
-umount "$D/ext4" "$D/vfat" "$D/tmp"
+umount "$D/ext4" "$D/tmp"
+case $filesystems in *vfat*) umount "$D/vfat" ;; *) exit 0 ;; esac
 
 # the whole tree without hard links
 mount -o loop "$T/fat.img" "$T/fat"

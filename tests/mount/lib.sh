@@ -45,11 +45,28 @@ missing() { [ ! -e "$1" ] && [ ! -L "$1" ] || fail "$1 is there"; }
 # --- ordinary users: two that every Debian has --------------------------------------------------
 
 USER_A=nobody USER_B=games
+# For tests that mount as an ordinary user. Where only root may open /dev/fuse (some containers), the
+# script runs again in a mount namespace that has one as udev makes it, for all.
+users_may_mount() {
+	need_root
+	need fusermount3 setpriv
+	setpriv --reuid="$USER_A" --clear-groups --regid="$(id -g "$USER_A")" sh -c ': <>/dev/fuse' 2>/dev/null && return
+	[ -z "${XFERFS_INSIDE:-}" ] || skip "ordinary users cannot open /dev/fuse"
+	unshare -m true 2>/dev/null || skip "no mount namespaces"
+	rm -rf "$T"
+	trap - EXIT
+	XFERFS_INSIDE=1 exec unshare -m sh -c '
+		dir=$(mktemp -d) && mount -t tmpfs none "$dir" && mknod -m 666 "$dir/fuse" c 10 229 &&
+			mount --bind "$dir/fuse" /dev/fuse && umount -l "$dir"
+		rmdir "$dir"
+		exec sh "$0"' "$0"
+}
+# become USER: the words that make what follows them that user's command
+become() { say "setpriv --reuid=$1 --regid=$(id -g "$1") --clear-groups env HOME=$T USER=$1"; }
 as() {
 	as_user=$1
 	shift
-	setpriv --reuid="$as_user" --regid="$(id -g "$as_user")" --clear-groups \
-		env HOME="$T" USER="$as_user" "$@"
+	$(become "$as_user") "$@"
 }
 
 # --- servers ------------------------------------------------------------------------------------
@@ -94,10 +111,11 @@ sanitizers() {
 }
 sanitizers
 
-# start [OPTION]...; with WRAP="setpriv ..." as another user
+# start [OPTION]...; as another user with WRAP=$(become USER)
 start() {
+	# a shell has its background commands ignore SIGINT
 	# shellcheck disable=SC2086
-	$WRAP ${XFERFS_UNDER:-} "$XFERFS" -f "$@" "$D" "$M" </dev/null >>"$T/stderr" 2>&1 3>&- &
+	env --default-signal=INT $WRAP ${XFERFS_UNDER:-} "$XFERFS" -f "$@" "$D" "$M" </dev/null >>"$T/stderr" 2>&1 3>&- &
 	DAEMON=$!
 	# shellcheck disable=SC2086
 	$WRAP "$python" "$lib/mounted.py" "$M" "$DAEMON" || {
@@ -111,14 +129,15 @@ unmount() {
 	if [ "$(id -u)" = 0 ]; then umount "$M"; else fusermount3 -u "$M"; fi
 }
 
-# The daemon has ended by itself with status 0 and has said nothing that it should not.
-ended() {
-	status=0
-	wait "$DAEMON" || status=$?
+# Whether the daemon ends by itself with status 0 and has said nothing that it should not.
+ends_well() {
+	daemon_status=0
+	wait "$DAEMON" || daemon_status=$?
 	DAEMON=''
-	is "$status" 0 "the daemon's exit status"
-	clean_stderr
+	clean_stderr || return 1
+	[ "$daemon_status" = 0 ] || { say "FAILED: the daemon's status is $daemon_status"; return 1; }
 }
+ended() { ends_well || exit 1; }
 
 stop() {
 	unmount
@@ -129,15 +148,16 @@ crash() {
 	kill -KILL "$DAEMON"
 	wait "$DAEMON" 2>/dev/null || :
 	DAEMON=''
-	clean_stderr
+	clean_stderr || exit 1
 }
 
 # What is information (who made, completed, cancelled what) is expected; everything else is not. A
 # test that provokes a warning puts its pattern into ALLOWED.
 clean_stderr() {
 	grep -Ev "^(==[0-9]+== *)?$|^<[567]>|$ALLOWED" "$T/stderr" >"$T/unexpected" || return 0
+	say "FAILED: the daemon's stderr is not clean:"
 	cat "$T/unexpected"
-	fail "the daemon's stderr is not clean"
+	return 1
 }
 
 # --- the end ------------------------------------------------------------------------------------
@@ -148,16 +168,17 @@ finish() {
 	trap '' INT TERM
 	set +e
 	exec 2>>"$T/finish"
-	if [ -n "$DAEMON" ]; then
-		if [ "$status" = 0 ]; then
-			# a failure in here must still clean up
-			(stop) || status=1
-		fi
-		unmount || umount -l "$M" || fusermount3 -uz "$M"
-		kill -TERM "$DAEMON"
-		wait "$DAEMON"
+	if [ -n "$DAEMON" ] && [ "$status" = 0 ]; then
+		unmount && ends_well || status=1
 	fi
 	mountpoint -q "$M" && { unmount || umount -l "$M" || fusermount3 -uz "$M"; }
+	if [ -n "$DAEMON" ]; then
+		kill -TERM "$DAEMON"
+		"$python" -c 'import os, select, sys
+sys.exit(not select.select([os.pidfd_open(int(sys.argv[1]))], [], [], 10)[0])' "$DAEMON" ||
+			{ say "the daemon does not end on SIGTERM"; kill -KILL "$DAEMON"; }
+		wait "$DAEMON"
+	fi
 	[ -z "$OTHERS" ] || kill $OTHERS
 	wait
 	if [ "$status" != 0 ] && [ "$status" != 77 ]; then
@@ -177,13 +198,13 @@ export JOURNAL_STREAM
 
 # --- small helpers ------------------------------------------------------------------------------
 
-# errno FILE TEXT: what one write(2) of TEXT gives: a name like EBUSY, or 0. (dash hides it.)
+# errno FILE TEXT: what one write(2) of TEXT and a newline gives: a name like EBUSY, or 0. (dash hides it.)
 errno() {
 	"$python" - "$1" "$2" <<-'PY'
 	import errno, os, sys
 	try:
 	    fd = os.open(sys.argv[1], os.O_WRONLY)
-	    os.write(fd, sys.argv[2].encode())
+	    os.write(fd, sys.argv[2].encode() + b"\n")
 	    print(0)
 	except OSError as e:
 	    print(errno.errorcode[e.errno])

@@ -11,8 +11,9 @@ is "$(find . -maxdepth 1 -type d | wc -l)" $((n + 2)) "find -type d"
 # every control file that can be read without waiting says the same to cat, tar and grep
 is "$(cat job-*/state | sort | uniq -c | awk '{ print $1, $2 }')" "$n suspended" "cat */state"
 is "$(grep -l suspended job-*/state | wc -l)" "$n" "grep -l"
-tar cf "$T/t.tar" --exclude=log --exclude=follow --exclude=wait . 2>"$T/tar.err" || { cat "$T/tar.err"; fail tar; }
-[ ! -s "$T/tar.err" ] || { cat "$T/tar.err"; fail "tar complained"; }
+# what can only be written cannot be archived; that is all that tar may say
+tar cf "$T/t.tar" --ignore-failed-read . 2>"$T/tar.err" || { tail "$T/tar.err"; fail tar; }
+grep -v 'Cannot open: Permission denied' "$T/tar.err" | head | grep . && fail "tar complained"
 mkdir "$T/out"
 tar xf "$T/t.tar" -C "$T/out" ./job-1 "./job-$n"
 is "$(cat "$T/out/job-$n/state")" suspended "state in the archive"

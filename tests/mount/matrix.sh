@@ -146,6 +146,9 @@ for maker, state, *cells in TABLE:
         for fd in kept.values():
             os.close(fd)
 
+for job in queued.ahead:
+    put(job + "/cancel", "1")
+
 # the other word of complete, and words that no verb takes
 for maker in (suspended, transferring, error, transferred):
     job = maker()
@@ -166,8 +169,7 @@ for verb in VERBS:
             check("%s %r" % (verb, word), errno.errorcode[e.errno], "EINVAL")
             if verb not in get(job + "/refused"):
                 bad.append("refused after %s %r: %r" % (verb, word, get(job + "/refused")))
-print("\n".join(bad))
-sys.exit(bool(bad))
+sys.exit("\n".join(bad) or 0)
 PY
 # what was cancelled or completed before it was whole left nothing
 is "$(find "$D" -path "$D/.xferfs" -prune -o -type f -size -300000c -print)" "" "cut files"

@@ -17,7 +17,9 @@ chmod 755 "$T/tell"
 chmod 777 "$T"
 export SECRET=1
 start
+ALLOWED='<4>.*notify command ended with 1; again'
 mkdir "$M/j"
+echo 5 >"$M/j/retry_delay"
 echo "$T/tell $T/told 'two words'" >"$M/j/notify"
 echo "$URL/f" >"$M/j/add"
 echo 1 >"$M/j/resume"

@@ -1,11 +1,11 @@
 # A destination directory made read-only between transferred and complete, by an ordinary user.
 . "$(dirname "$0")/lib.sh"
-need_root
+users_may_mount
 nginx_start
 for n in 1 2 3; do noise "f$n" 200000; done
 chown "$USER_A:" "$D" "$M"
 as "$USER_A" mkdir "$D/locked"
-WRAP="as $USER_A"
+WRAP=$(become "$USER_A")
 start
 as "$USER_A" sh -ec "
 	cd '$M'

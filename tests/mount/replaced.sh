@@ -33,8 +33,8 @@ echo "$ORIGIN/d?hold=3000000&first=1" >"$M/d/add"
 echo 1 >"$M/d/resume"
 head -c 1000000 "$M/d/files/d" >"$T/ignored"
 echo 1 >"$M/d/suspend"
-release
 stop
+release
 cp "$W/new" "$W/.next"
 mv "$W/.next" "$W/d"
 start

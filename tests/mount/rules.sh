@@ -72,8 +72,7 @@ for top, dirs, names in os.walk(sys.argv[1]):
         if whole and not whole.endswith(b"\n"):
             bad.append(path + ": no newline at the end")
         os.close(fd); os.close(r); os.close(w)
-print("\n".join(bad))
-sys.exit(bool(bad))
+sys.exit("\n".join(bad) or 0)
 PY
 [ ! -s j/error ] || fail "[ -s error ] of a job without one"
 [ -s j/state ] || fail "[ -s state ]"
@@ -88,7 +87,7 @@ exec 4<&-
 
 # 5. reading changes nothing
 before=$(cat j/info j/events j/index)
-tar cf - --exclude=log . | cat >/dev/null
+tar cf - --ignore-failed-read . 2>/dev/null | cat >/dev/null
 find . -type f ! -name log -exec cat {} + >/dev/null 2>&1 || :
 is "$(cat j/info j/events j/index)" "$before" "after a crawler"
 

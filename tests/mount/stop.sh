@@ -34,7 +34,7 @@ for how in TERM INT umount lazy; do
 	        pass
 	PY
 	case $how in
-	umount) umount -f "$M" ;;
+	umount) umount -f -l "$M" ;;
 	lazy)
 		umount -l "$M"
 		kill $readers

@@ -1,11 +1,10 @@
 # The same session as an ordinary user, on his own mount, which nobody else can enter.
 . "$(dirname "$0")/lib.sh"
-need_root
-need fusermount3 setpriv
+users_may_mount
 nginx_start
 noise d.iso 3000000
 chown "$USER_A:" "$D" "$M"
-WRAP="as $USER_A"
+WRAP=$(become "$USER_A")
 start
 as "$USER_A" sh -ec "
 	umask 027

@@ -66,7 +66,7 @@ b mkdir "$M/other"
 for n in 4 5 6 7; do mkdir "$M/j$n"; done
 seq -f "$URL/f %.0f" 6 >"$T/list"
 a sh -c "cat '$T/list' > '$M/j1/add'" 2>"$T/err" && fail "a sixth file"
-has "$(a cat "$M/j1/refused")" 5 "refused tells the limit"
+has "$(a cat "$M/j1/refused")" files_per_job "refused tells the limit"
 is "$(a ls "$M/j1/files")" "" "files of a refused list"
 # not his to say
 denied a sh -c "echo offline > '$M/.xferfs/network'"
