@@ -77,6 +77,9 @@ int sites_init(struct transfer *t, const char *cache_host);
 void sites_release(struct transfer *t);
 struct site *sites_pick(struct transfer *t); /* alive, with the fewest connections; NULL */
 
+/* version.c: for range=, where the parts begin in the blob, as far as is known. 0, -ENOMEM. */
+int transfer_set_edges(struct transfer *t);
+
 /* report.c */
 void report_send(struct transfer *t, enum report_kind kind);
 void report_end(struct transfer *t, struct mailbox *reports, const struct failure *why, bool unverified);
