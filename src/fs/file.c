@@ -266,6 +266,7 @@ static void write_lines(struct ask *a, const char *data)
 
 	a->done = done_lines;
 	pthread_mutex_lock(&h->lock);
+	h->writer = fuse_req_ctx(a->req)->pid;
 	r = gather_lines(h, data, a->size, &command);
 	pthread_mutex_unlock(&h->lock);
 	if (r < 0) {
@@ -332,20 +333,34 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		write_text(a, data);
 }
 
-/* close(2), of any descriptor of the open file: an unfinished line of `add` is taken. */
+static int take_last_line(struct handle *h, struct command *ret)
+{
+	bool waits;
+	pid_t writer;
+	int r = 0;
+
+	pthread_mutex_lock(&h->lock);
+	waits = h->line.len > 0;
+	writer = h->writer;
+	pthread_mutex_unlock(&h->lock);
+	if (!waits || handle_is_copied(h, writer))
+		return 0;
+	pthread_mutex_lock(&h->lock);
+	if (h->line.len > 0)
+		r = take_lines(h, h->line.len, ret);
+	pthread_mutex_unlock(&h->lock);
+	return r;
+}
+
+/* close(2) of a descriptor: an unfinished line of `add` is taken. RELEASE would come once, at the last
+ * close, but nobody waits for it and its errno goes nowhere. */
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	cleanup(handle_put) struct handle *h = handle_get(handle_of(fi));
 	struct command command = { 0 };
 	struct ask *a;
-	int r = 0;
+	int r = h->row.lines ? take_last_line(h, &command) : 0;
 
-	if (h->row.lines) {
-		pthread_mutex_lock(&h->lock);
-		if (h->line.len > 0)
-			r = take_lines(h, h->line.len, &command);
-		pthread_mutex_unlock(&h->lock);
-	}
 	if (r < 0 || command.additions.n == 0) {
 		command_release(&command);
 		fuse_reply_err(req, -r);

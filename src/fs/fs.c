@@ -211,14 +211,23 @@ static int session_mount(struct fs *fs, const struct fs_options *options, char *
 	return r;
 }
 
+/* The session's end closes the connection, so what is left of the mount, if it was not unmounted by
+ * others before, is a dead one and is cleared as such. (libfuse's way would leave it after `umount -f` of a
+ * busy mount, and would unmount what somebody else has mounted there since.) */
+static void session_close(struct fs *fs)
+{
+	if (!fs->session)
+		return;
+	fuse_session_destroy(fs->session);
+	fs->session = NULL;
+	if (fs->mounted && clear_dead_mount(fs->mountpoint) < 0)
+		log_warning("%s: cannot be unmounted", fs->mountpoint);
+}
+
 static void fs_free(struct fs *fs)
 {
-	if (fs->session) {
-		if (fs->mounted)
-			fuse_session_unmount(fs->session);
-		fuse_session_destroy(fs->session);
-	}
 	notify_free(fs->notify);
+	session_close(fs);
 	if (fs->exit_fd >= 0)
 		close(fs->exit_fd);
 	if (fs->quit_fd >= 0)
@@ -382,8 +391,6 @@ void fs_unmount(struct fs *fs)
 		return;
 	/* Its last reads look into the queue, and answer: before the core and the session go. */
 	resumer_stop(fs->resumer);
-	fuse_session_unmount(fs->session);
-	fs->mounted = false;
 	/* Those whose RELEASE the kernel did not send any more. */
 	while (fs->handles) {
 		fs->handles->refs = 1;

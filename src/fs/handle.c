@@ -3,8 +3,10 @@
 
 #include "base/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,4 +147,48 @@ void handle_reply_open(struct handle *h, fuse_req_t req, struct fuse_file_info *
 	fi->fh = (uintptr_t)h;
 	if (fuse_reply_open(req, fi) != 0)
 		handle_put(h);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+/* "/JOB/ROW", as the links of /proc/PID/fd end. */
+static char *tail_of(struct handle *h)
+{
+	const struct job *j = queue_find(core_read_lock(h->fs->core), h->place.serial);
+	char *path = NULL;
+
+	if (j && asprintf(&path, "/%s/%s", j->name, h->row.name) < 0)
+		path = NULL;
+	core_read_unlock(h->fs->core);
+	return path;
+}
+
+bool handle_is_copied(struct handle *h, pid_t pid)
+{
+	cleanup_free char *tail = tail_of(h);
+	char path[64], target[PATH_MAX + 1];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = tail && pid > 0 ? opendir(path) : NULL;
+	if (!dir)
+		return false;
+	/* Only the links are read: to look at the files would be a request to ourselves. */
+	while (!found && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, PATH_MAX);
+
+		if (n > 0) {
+			target[n] = '\0';
+			found = ends_with(target, tail);
+		}
+	}
+	closedir(dir);
+	return found;
 }

@@ -80,6 +80,7 @@ struct handle {
 	unsigned refs;              /* lock: the kernel's open file, and each request under way */
 	struct buf text;            /* lock: as rendered at offset 0; of a stream, what was not read yet */
 	struct buf line;            /* lock: `add`: the unfinished last line; `follow`: what is on the screen */
+	pid_t writer;               /* lock: `add`: who wrote last */
 	uint64_t lines;             /* lock: `add`: lines taken since the open */
 	uint64_t seen;              /* lock: job->changes when last read from 0; of `log` the next event */
 	int64_t stamp;              /* lock: `follow`: when the line was last drawn; 0: not yet */
@@ -98,6 +99,10 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 }
 /* fi->fh and the answer; when the asker has gone there will be no RELEASE. Takes H. */
 void handle_reply_open(struct handle *h, fuse_req_t req, struct fuse_file_info *fi);
+
+/* Whether process PID has H open: dash makes and closes a copy for each `printf ... >&4`, and FLUSH does
+ * not say who closes. False when that cannot be seen. */
+bool handle_is_copied(struct handle *h, pid_t pid);
 
 /* --- a request given to the core (ask.c) -------------------------------------------------------- */
 
