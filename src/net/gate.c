@@ -67,22 +67,23 @@ static unsigned hash(const char *text)
 static struct host *host_get(struct gate *g, const char *origin)
 {
 	struct hosts *bucket = &g->by_origin[hash(origin) % HOST_BUCKETS];
-	struct host *h;
 	size_t len = strlen(origin) + 1;
+	struct host *h;
 
-	TAILQ_FOREACH(h, bucket, link)
-		if (strcmp(h->origin, origin) == 0)
-			break;
-	if (!h) {
-		h = calloc(1, sizeof *h + len);
-		if (!h)
-			return NULL;
-		memcpy(h->origin, origin, len);
-		for (size_t i = 0; i < PRIORITY_MAX; i++)
-			TAILQ_INIT(&h->waiting[i]);
-		TAILQ_INSERT_TAIL(bucket, h, link);
+	TAILQ_FOREACH(h, bucket, link) {
+		if (strcmp(h->origin, origin) == 0) {
+			h->refs++;
+			return h;
+		}
 	}
-	h->refs++;
+	h = calloc(1, sizeof *h + len);
+	if (!h)
+		return NULL;
+	memcpy(h->origin, origin, len);
+	for (size_t i = 0; i < PRIORITY_MAX; i++)
+		TAILQ_INIT(&h->waiting[i]);
+	h->refs = 1;
+	TAILQ_INSERT_TAIL(bucket, h, link);
 	return h;
 }
 

@@ -72,23 +72,28 @@ static bool header_is_ours(const char *line)
 	return strncasecmp(line, "range:", 6) == 0 || strncasecmp(line, "if-range:", 9) == 0;
 }
 
+static int add_user_header(struct conn *c, const char *text, size_t len)
+{
+	cleanup_free char *line = NULL;
+
+	if (len && text[len - 1] == '\r')
+		len--;
+	if (len == 0 || header_is_ours(text))
+		return 0;
+	return asprintf(&line, "%.*s", (int)len, text) < 0 ? -ENOMEM : add_header(c, line);
+}
+
 static int add_user_headers(struct conn *c, const char *headers)
 {
-	while (headers && *headers) {
-		size_t len = strcspn(headers, "\n");
-		cleanup_free char *line = strndup(headers, len);
-		int r;
+	int r = 0;
 
-		if (!line)
-			return -ENOMEM;
-		if (len && line[len - 1] == '\r')
-			line[len - 1] = '\0';
-		r = *line && !header_is_ours(line) ? add_header(c, line) : 0;
-		if (r < 0)
-			return r;
+	while (r == 0 && headers && *headers) {
+		size_t len = strcspn(headers, "\n");
+
+		r = add_user_header(c, headers, len);
 		headers += len + (headers[len] == '\n');
 	}
-	return 0;
+	return r;
 }
 
 /* "Host: ORIGIN" for a cache that stands in front of it. */

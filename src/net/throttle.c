@@ -189,8 +189,7 @@ int throttle_set_job(struct throttle *t, uint64_t serial, uint64_t rate, int64_t
 		bool had = j->share.rate != LIMIT_MAX;
 
 		set(t, &j->share, rate, now);
-		if (had)
-			put(t, j);
+		j->refs -= had;
 		if (rate == LIMIT_MAX)
 			put(t, j);
 	}
