@@ -22,16 +22,23 @@ is "$(cd a/files && find . -type f | sort)" './a "quoted" \ name
 is "$(stat -c %s a/files/sub/dir/third)" 10 "size="
 is "$(readlink a/sources/second)" "$H/two" "the URL of second"
 
-# a partial last line waits for the rest, or for the close
+# a partial last line waits for the rest, or for the close (also that of a copy, when a child ends)
 mkdir b
-exec 4>b/add
-printf '%s\n%s/ta' "$H/head" "$H" >&4
-is "$(names b)" head "before the rest of the line"
-printf 'il\n' >&4
-is "$(names b)" "head tail" "with the rest of the line"
-printf '%s/last' "$H" >&4
-exec 4>&-
-is "$(names b)" "head last tail" "after the close"
+"$python" - "$M/b" "$H" <<'PY'
+import os, sys
+job, url = sys.argv[1:]
+fd = os.open(job + "/add", os.O_WRONLY)
+def names():
+    return sorted(os.listdir(job + "/files"))
+os.write(fd, ("%s/head\n%s/ta" % (url, url)).encode())
+assert names() == ["head"], names()
+os.write(fd, b"il\n")
+assert names() == ["head", "tail"], names()
+os.write(fd, ("%s/last" % url).encode())
+assert names() == ["head", "tail"], names()
+os.close(fd)
+assert names() == ["head", "last", "tail"], names()
+PY
 
 # all or none
 mkdir c
@@ -63,7 +70,7 @@ is "$(errno c/add "$H/y n/below")" ENOTDIR "below a file"
 
 # what a URL cannot do to a name
 mkdir d
-printf '%s\n' "$H/%2e%2e%2fetc%2fpasswd" "$H/a%0Ab" "$H/" "$H/%2e" >d/add
+printf '%s\n' "$H/%2e%2e%2fetc%2fpasswd" "$H/a%0Ab" "$H/" "$H/%2e%2e%2e.profile" >d/add
 is "$(cd d/files && find . -mindepth 1 -type d | wc -l)" 0 "directories out of escapes"
 is "$(ls -A d/files | wc -l)" 4 "files"
 is "$(find d/files -name "*[[:cntrl:]]*" | wc -l)" 0 "control characters in names"
@@ -77,7 +84,7 @@ grep -rl --exclude=log --exclude=follow --exclude=wait secret e .xferfs 2>/dev/n
 
 # 100,000 lines by cat
 mkdir f
-seq -f "$H/dir/file-%.0f sub/%.0f" $((XFERFS_MANY * 100)) >"$T/list"
+seq $((XFERFS_MANY * 100)) | sed "s,.*,$H/dir/file-& sub/&," >"$T/list"
 cat "$T/list" >f/add
 is "$(value f/progress files_total)" $((XFERFS_MANY * 100)) "files of a long list"
 is "$(ls f/files/sub | wc -l)" $((XFERFS_MANY * 100)) "ls of a long list"

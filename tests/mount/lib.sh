@@ -73,10 +73,11 @@ as() {
 
 # Both print their port once they listen.
 server_start() {
-	[ -p "$T/port" ] || mkfifo "$T/port"
-	"$@" >"$T/port" 3>&- &
+	servers=$((${servers:-0} + 1))
+	mkfifo "$T/port$servers"
+	"$@" >"$T/port$servers" 3>&- &
 	OTHERS="$OTHERS $!"
-	read -r port <"$T/port" || fail "$2 did not start"
+	read -r port <"$T/port$servers" || fail "$2 did not start"
 }
 
 nginx_start() {
@@ -174,8 +175,7 @@ finish() {
 	mountpoint -q "$M" && { unmount || umount -l "$M" || fusermount3 -uz "$M"; }
 	if [ -n "$DAEMON" ]; then
 		kill -TERM "$DAEMON"
-		"$python" -c 'import os, select, sys
-sys.exit(not select.select([os.pidfd_open(int(sys.argv[1]))], [], [], 10)[0])' "$DAEMON" ||
+		"$python" "$lib/ends.py" "$DAEMON" 10 ||
 			{ say "the daemon does not end on SIGTERM"; kill -KILL "$DAEMON"; }
 		wait "$DAEMON"
 	fi

@@ -37,10 +37,10 @@ grep -q ' b ' "$T/own" && fail "another job's events in a/log"
 has "$(cat "$T/own")" acknowledged "a/log"
 is "$(grep -c ' a created' "$T/own")" 0 "a/log begins when it is opened"
 
-# tail -f prints what comes
+# tail -f reads a stream to its end first, so it is to begin at the beginning; in a pipe it buffers
 mkdir "$M/c"
 mkfifo "$T/tail"
-tail -n +1 -f "$M/c/log" >"$T/tail" 2>/dev/null &
+stdbuf -oL tail -n +1 -f "$M/c/log" >"$T/tail" 2>/dev/null &
 tail=$!
 OTHERS="$OTHERS $tail"
 exec 4<"$T/tail"
@@ -63,7 +63,7 @@ import os, sys
 mount = sys.argv[1]
 fd = os.open(mount + "/.xferfs/log", os.O_RDONLY)
 job = mount + "/c/description"
-for i in range(30000):
+for i in range(5000):
     with open(job, "w") as f:
         f.write("words %d" % i)
 with open(mount + "/c/cancel", "w") as f:
@@ -71,6 +71,6 @@ with open(mount + "/c/cancel", "w") as f:
 text = b""
 while b"cancelled" not in text:
     text += os.read(fd, 1 << 20)
-assert b"missed" in text or text.count(b"\n") >= 30000, text[:300]
+assert b"missed" in text or text.count(b"\n") >= 5000, text[:300]
 PY
 stop

@@ -23,7 +23,7 @@ events {{ worker_connections 2048; }}
 http {{
 	{temp}
 	default_type application/octet-stream;
-	log_format test '$request_method $uri $status range="$http_range" sent=$body_bytes_sent';
+	log_format test '$request_method $uri $status range="$http_range" sent=$body_bytes_sent agent=$http_user_agent';
 	access_log {folder}/access test;
 	sendfile on;
 	keepalive_requests 1000000;
