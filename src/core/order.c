@@ -60,23 +60,32 @@ int64_t order_sync_deadline(const struct run *run)
 	return run->synced_at + SYNC_INTERVAL;
 }
 
+/* Takes what can be synced out of `unsynced`; a file whose end is still a draft stays for the next one. */
 static struct order *make_sync(struct run *run, const struct job *job)
 {
 	struct order *o = order_new(ORDER_SYNC, run->serial, run->nunsynced + run->ntransfers);
-	size_t n = 0;
+	size_t n = 0, kept = 0;
 
 	if (!o)
 		return NULL;
 	for (size_t i = 0; i < run->nunsynced; i++) {
-		const struct file *f = file_now(job->files, run->unsynced[i]);
+		uint32_t id = run->unsynced[i];
+		const struct file *f = file_now(job->files, id);
 
+		if (f != file_draft(job->files, id)) {
+			run->unsynced[kept++] = id;
+			continue;
+		}
 		if (!f || f->synced || f->state != FILE_TRANSFERRED)
 			continue;
-		o->files[n].file = run->unsynced[i];
+		o->files[n].file = id;
 		o->files[n].generation = f->generation;
 		if (extents_copy(&f->have, &o->files[n].have) >= 0)
 			n++;
+		else
+			run->unsynced[kept++] = id;
 	}
+	run->nunsynced = kept;
 	for (const struct transfer *t = run->transfers; t; t = t->next) {
 		const struct live *live = file_live(job->files, t->file);
 
@@ -112,9 +121,12 @@ void order_sync(struct run *run, bool now)
 	o = make_sync(run, job);
 	if (!o)
 		return;
-	run->nunsynced = 0;
-	run->syncing = true;
 	run->synced_at = run->core->moment.now;
+	if (!o->nfiles) {
+		order_free(o);
+		return; /* asked again when what is drafted has been published */
+	}
+	run->syncing = true;
 	send(run->core, o);
 }
 

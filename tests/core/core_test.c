@@ -421,6 +421,25 @@ static void test_checkpoint_is_what_was_synced(void **state)
 	fetch_free(f);
 }
 
+/* A sync becomes due in the turn in which a file ends, before that is published. */
+static void test_file_that_ends_while_a_sync_is_made(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1\n" URL "2");
+	struct fetch *first = take_fetch(rig), *second = take_fetch(rig);
+
+	send_progress(rig, second, 100);
+	rig->moment.now += 3 * NSEC_PER_SEC;
+	begin_ended(rig, first, OUTCOME_DONE, 500, 500);
+	send_progress(rig, second, 200);
+	send_ended(rig, second, OUTCOME_DONE, 500, 500);
+	sync_all(rig);
+	assert_true(file_of(rig, job, "1")->synced);
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
+	fetch_free(first);
+	fetch_free(second);
+}
+
 static void test_changed_on_the_server_begins_a_new_blob(void **state)
 {
 	struct rig *rig = *state;
@@ -729,6 +748,7 @@ int main(void)
 		TEST(test_idle_daemon_has_nothing_to_do),
 		TEST(test_suspend_keeps_bytes),
 		TEST(test_checkpoint_is_what_was_synced),
+		TEST(test_file_that_ends_while_a_sync_is_made),
 		TEST(test_changed_on_the_server_begins_a_new_blob),
 		TEST(test_checksum_mismatch_is_never_completed),
 		TEST(test_complete_while_running_keeps_whole_files),

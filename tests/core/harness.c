@@ -384,7 +384,7 @@ void send_progress(struct rig *rig, const struct fetch *f, uint64_t have)
 	deliver(rig, &r->mail);
 }
 
-void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size)
+void begin_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size)
 {
 	struct report *r = report_new(REPORT_ENDED, f);
 
@@ -393,7 +393,13 @@ void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, ui
 	r->size = size;
 	if (have)
 		assert_return_code(extents_add(&r->have, 0, have), 0);
-	deliver(rig, &r->mail);
+	mailbox_send(core_mailbox(rig->core), &r->mail);
+}
+
+void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size)
+{
+	begin_ended(rig, f, outcome, have, size);
+	turn(rig);
 }
 
 void send_status(struct rig *rig, const struct fetch *f, int http_status, int64_t retry_after_s)

@@ -74,6 +74,8 @@ struct order *take_order(struct rig *rig, enum order_kind kind); /* the oldest o
 void send_begun(struct rig *rig, const struct fetch *f, uint64_t size, const char *validator);
 void send_progress(struct rig *rig, const struct fetch *f, uint64_t have);
 void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size);
+/* Without a turn. */
+void begin_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size);
 void send_status(struct rig *rig, const struct fetch *f, int http_status, int64_t retry_after_s);
 void send_back(struct rig *rig, struct order *o); /* done as it is, then a turn */
 /* Does SYNC and DROP orders as they come until there are none. */
