@@ -211,15 +211,31 @@ static int session_mount(struct fs *fs, const struct fs_options *options, char *
 	return r;
 }
 
-/* The session's end closes the connection, so what is left of the mount, if it was not unmounted by
- * others before, is a dead one and is cleared as such. (libfuse's way would leave it after `umount -f` of a
- * busy mount, and would unmount what somebody else has mounted there since.) */
+/* Closes the connection under libfuse: a pipe that nobody reads, in place of the descriptor, looks to
+ * fuse_session_unmount like a connection that was severed, and it unmounts nothing. */
+static void sever(int session_fd)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return;
+	close(ends[0]);
+	dup3(ends[1], session_fd, O_CLOEXEC);
+	close(ends[1]);
+}
+
+/* With the connection closed, what is left of the mount, if it was not unmounted before, is a dead one and
+ * is cleared as such. libfuse would leave it after `umount -f` of a busy mount, and would unmount what
+ * somebody else has mounted there since. */
 static void session_close(struct fs *fs)
 {
 	if (!fs->session)
 		return;
+	if (fs->mounted) {
+		sever(fuse_session_fd(fs->session));
+		fuse_session_unmount(fs->session);
+	}
 	fuse_session_destroy(fs->session);
-	fs->session = NULL;
 	if (fs->mounted && clear_dead_mount(fs->mountpoint) < 0)
 		log_warning("%s: cannot be unmounted", fs->mountpoint);
 }
