@@ -28,7 +28,8 @@ struct core_hooks fs_hooks(struct fs *fs);
  * answers (the INIT request was served). 0 or -errno. */
 int fs_run(struct fs *fs, void (*ready)(void *arg), void *arg);
 void fs_exit(struct fs *fs);    /* async-signal-safe; any thread: fs_run returns soon */
-/* Stops fs/notify, unmounts, answers nothing any more. After the core has answered all that was parked. */
+/* Unmounts, answers nothing any more. After the core has answered all that was parked, and before
+ * core_free: the last reads look into the queue. NULL allowed. */
 void fs_unmount(struct fs *fs);
 
 /* The table of control files, for tests and --dump-reference: name, mode, where ("job" or "service"). */
