@@ -233,17 +233,48 @@ static int add_all(struct run *run, struct additions *a)
 	return 0;
 }
 
+/* Names that one job may ever have had, per file that it may have: directories, and names that were
+ * removed again, take memory too. */
+#define NAMES_PER_FILE 32
+
+static size_t components(const char *path)
+{
+	size_t n = 1;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+/* MORE: names that may be new. */
+static int check_names(struct run *run, const char *what, size_t more, const struct creds *creds)
+{
+	uint64_t files = run->core->options.config->files_per_job;
+	char text[120];
+
+	if (privileged(run->core, creds) ||
+	    (files_node_count(run_job(run)->files) + more) / NAMES_PER_FILE <= files)
+		return 0;
+	snprintf(text, sizeof(text), "%s: more directories and removed files than [limits] files_per_job allows", what);
+	return refuse(run, -EDQUOT, text);
+}
+
 static int add_files(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct core *c = run->core;
 	struct additions *a = &command->additions;
+	size_t names = 0;
 	int r;
 
 	if (!a->n)
 		return 0;
 	if (!privileged(c, creds) && run_job(run)->tally.files + a->n > c->options.config->files_per_job)
 		return refuse(run, -EDQUOT, "add: more files than [limits] files_per_job allows");
-	r = may(run, EV_ADD, "add");
+	for (size_t i = 0; i < a->n; i++)
+		names += components(a->v[i].path);
+	r = check_names(run, "add", names, creds);
+	if (r >= 0)
+		r = may(run, EV_ADD, "add");
 	if (r >= 0)
 		r = add_all(run, a);
 	if (r < 0)
@@ -257,8 +288,10 @@ static int add_files(struct run *run, struct command *command, const struct cred
 static int make_dir(struct run *run, struct command *command, const struct creds *creds)
 {
 	uint32_t id;
-	int r = may(run, EV_CHANGE, "mkdir");
+	int r = check_names(run, "mkdir", components(command->text), creds);
 
+	if (r >= 0)
+		r = may(run, EV_CHANGE, "mkdir");
 	if (r < 0)
 		return r;
 	core_read_lock(run->core);
@@ -315,8 +348,6 @@ static int rename_job(struct run *run, struct command *command, const struct cre
 {
 	int r;
 
-	if (!owns(run->core, run_job(run), creds))
-		return -EPERM;
 	if (!strcmp(run_job(run)->name, command->text))
 		return 0;
 	if (name_taken(run->core, command->text))
@@ -335,11 +366,8 @@ static int rename_job(struct run *run, struct command *command, const struct cre
 
 static int set_mode(struct run *run, struct command *command, const struct creds *creds)
 {
-	int r;
+	int r = may(run, EV_CHANGE, "chmod");
 
-	if (!owns(run->core, run_job(run), creds))
-		return -EPERM;
-	r = may(run, EV_CHANGE, "chmod");
 	if (r < 0)
 		return r;
 	run_apply(run, EV_CHANGE);
@@ -411,6 +439,33 @@ static int (*const handlers[CMD_MAX])(struct run *run, struct command *command, 
 	[CMD_OWNER] = set_owner,
 };
 
+/* What each command needs besides the job's w. */
+static const struct {
+	bool ownership; /* and no w: the owner may take it from himself, and give it back */
+	bool shapes;    /* changes what is fetched, from where, or where it goes */
+} needs[CMD_MAX] = {
+	[CMD_ADD] = { .shapes = true },
+	[CMD_SET] = { .shapes = true },
+	[CMD_REMOVE] = { .shapes = true },
+	[CMD_MAKE_DIR] = { .shapes = true },
+	[CMD_RENAME] = { .ownership = true },
+	[CMD_MODE] = { .ownership = true },
+	[CMD_OWNER] = { .ownership = true },
+};
+
+static int check_rights(struct run *run, const struct command *command, const struct creds *creds)
+{
+	const struct job *job = run_job(run);
+
+	if (needs[command->kind].ownership)
+		return owns(run->core, job, creds) ? 0 : -EPERM;
+	if (!(job_access(job, creds, run->core->options.daemon_uid) & 2))
+		return -EACCES;
+	if (needs[command->kind].shapes && job_acts_for_owner(job) && !owns(run->core, job, creds))
+		return refuse(run, -EPERM, "only the owner may change a job that has his secrets or completes by itself");
+	return 0;
+}
+
 static int set_network(struct core *c, const struct message *m)
 {
 	if (!privileged(c, m->creds))
@@ -431,8 +486,9 @@ static int command_job(struct core *c, struct message *m, struct run **ret_hold)
 		return -ENODEV;
 	if (!run)
 		return -ENOMEM;
-	if (!(job_access(job, m->creds, c->options.daemon_uid) & 2))
-		return -EACCES;
+	r = check_rights(run, &m->command, m->creds);
+	if (r < 0)
+		return r;
 	r = handlers[m->command.kind](run, &m->command, m->creds);
 	if (r < 0)
 		return r;

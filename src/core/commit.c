@@ -139,7 +139,9 @@ void core_answer_owed(struct core *c, int err)
 
 static int64_t oldest_result(const struct core *c)
 {
-	return c->moment.wall_ms / 1000 - (int64_t)c->options.config->history_days * 86400;
+	uint64_t days = c->options.config->history_days;
+
+	return days == LIMIT_MAX ? INT64_MIN : c->moment.wall_ms / 1000 - (int64_t)days * 86400;
 }
 
 static int save_run(struct core *c, struct run *run)

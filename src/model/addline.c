@@ -156,13 +156,18 @@ static int next_field(struct parser *parser, char **cursor, struct field *ret)
 
 static int check_url(struct parser *p, const char *url)
 {
+	cleanup_free char *shown = NULL;
+
 	if (!url_check(url, p->rules->schemes))
 		return 0;
+	/* What is refused is read by more than its author: without user and password. */
+	if (url_display(url, &shown) < 0)
+		return -ENOMEM;
 	if (strlen(url) > URL_LEN_MAX)
-		return refuse(p, -EINVAL, url, "is too long for a URL");
+		return refuse(p, -EINVAL, shown, "is too long for a URL");
 	if (url_check(url, NULL))
-		return refuse(p, -EINVAL, url, "is not a URL like https://host/path");
-	add_excerpt(&p->reason, url);
+		return refuse(p, -EINVAL, shown, "is not a URL like https://host/path");
+	add_excerpt(&p->reason, shown);
 	buf_printf(&p->reason, " has a scheme that is not allowed; allowed: %s", p->rules->schemes);
 	return -EINVAL;
 }

@@ -407,6 +407,7 @@ int job_take_ownership(struct job *draft, const struct creds *owner)
 	draft->uid = owner->uid;
 	draft->gid = owner->gid;
 	/* What the last owner entrusted to the job must not act in another's name. */
+	draft->props.on_transferred = ON_TRANSFERRED_HOLD;
 	for (size_t i = 0; i < prop_count; i++) {
 		const struct prop_rule *p = &prop_rules[i];
 
@@ -419,6 +420,13 @@ int job_take_ownership(struct job *draft, const struct creds *owner)
 		}
 	}
 	return 0;
+}
+
+bool job_acts_for_owner(const struct job *j)
+{
+	const struct props *p = &j->props;
+
+	return p->on_transferred == ON_TRANSFERRED_COMPLETE || p->headers || p->credentials || p->client_certificate;
 }
 
 void job_assert_sane(const struct job *j)

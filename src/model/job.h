@@ -117,7 +117,8 @@ struct props {
  * and the store walk it. */
 struct prop_rule {
 	const char *name;
-	mode_t mode; /* 0666, 0600 (secret to others), 0200 (never shown); masked by the job's mode */
+	mode_t mode; /* 0666, 0644 (the owner's to set), 0600 (secret to others), 0200 (never shown); masked by
+	              * the job's mode */
 	bool secret; /* dropped by chown */
 	bool text;   /* the field is a char *, NULL when it is the default */
 	/* Checks TEXT and sets the field; 0, -EINVAL, -ERANGE, -E2BIG, -EOPNOTSUPP; *ret_reason: a sentence (static). */
@@ -197,6 +198,10 @@ DEFINE_CLEANUP(struct job *, job_free)
 int job_apply(struct job *draft, enum job_event event, int64_t wall, unsigned *ret_fx);
 /* What C may do with the job, as rwx bits; the daemon's own user counts as root: see DAEMON_UID. */
 unsigned job_access(const struct job *j, const struct creds *c, uid_t daemon_uid);
-/* TakeOwnership: uid becomes the owner; secret properties and the notify command are dropped. */
+/* TakeOwnership: uid becomes the owner; secret properties and the notify command are dropped, and it does
+ * not complete by itself: what the last owner chose would be placed with the new one's rights. */
 int job_take_ownership(struct job *draft, const struct creds *owner);
+/* Whether the job uses secrets of its owner, or will act with his rights: whoever may choose its URLs,
+ * its proxy or its destination then has both. */
+bool job_acts_for_owner(const struct job *j);
 void job_assert_sane(const struct job *j);

@@ -380,7 +380,7 @@ const struct prop_rule prop_rules[] = {
 	  .expects = "destination is '.' or a relative path without '.' and '..', not below .xferfs" },
 	{ "description", 0666, .set = set_line, .show = show_text, AT(description), .text = true,
 	  .max = 1024, .preset = "", .expects = "description is at most 1024 bytes" },
-	{ "on_transferred", 0666, .set = set_word, .show = show_word, AT(on_transferred),
+	{ "on_transferred", 0644, .set = set_word, .show = show_word, AT(on_transferred),
 	  .words = on_transferred_words, .preset = "hold",
 	  .expects = "on_transferred is hold or complete" },
 	{ "on_conflict", 0666, .set = set_word, .show = show_word, AT(on_conflict),

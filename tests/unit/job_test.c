@@ -358,6 +358,7 @@ static void taking_a_job_does_not_take_its_secrets(void **state)
 	j->props.client_certificate = strdup("/c.pem");
 	j->props.notify = strdup("mail alice");
 	j->props.description = strdup("kept");
+	j->props.on_transferred = ON_TRANSFERRED_COMPLETE;
 	assert_int_equal(job_take_ownership(j, thief), 0);
 	assert_int_equal(j->uid, 2000);
 	assert_int_equal(j->gid, 2001);
@@ -366,6 +367,7 @@ static void taking_a_job_does_not_take_its_secrets(void **state)
 	assert_null(j->props.credentials);
 	assert_null(j->props.client_certificate);
 	assert_null(j->props.notify);
+	assert_int_equal(j->props.on_transferred, ON_TRANSFERRED_HOLD);
 	assert_string_equal(j->props.description, "kept");
 	free_job(j);
 }

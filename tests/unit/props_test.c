@@ -264,8 +264,10 @@ static void secrets(void **state)
 		const struct prop_rule *r = &prop_rules[i];
 
 		/* What chown drops nobody but the owner may read. */
-		assert_int_equal(r->secret, r->mode != 0666);
+		assert_int_equal(r->secret, !(r->mode & 066));
 	}
+	/* Who sets it has files placed with the owner's rights. */
+	assert_int_equal(prop_find("on_transferred")->mode, 0644);
 	assert_int_equal(prop_find("credentials")->mode, 0200);
 	assert_true(prop_find("headers")->secret);
 	assert_true(prop_find("client_certificate")->secret);
