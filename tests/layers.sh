@@ -27,13 +27,14 @@ verdict() {
 # LAYER: the directories it may include from. src/*.h itself is "main"; config.h stands beside model.
 may_include='
 base: base
+host: base host
 model: base model
 disk: base model disk
 net: base model disk net
-core: base model disk net core config
+core: base host model disk net core config
 fs: base model core fs config
 config: base model config
-main: base model disk net core fs config main'
+main: base host model disk net core fs config main'
 # HEADER: the only layers that may use it
 outside='
 curl/ net
@@ -91,7 +92,7 @@ if [ -x "$build/tests/tables" ]; then
 	"$build/tests/tables" >"$tmp/tables"
 	# rows "| `NAME` | MODE | ..." below the headings of the two directories
 	awk '/^#/ { where = /[Jj]ob.s directory/ ? "job" : /`\.xferfs`/ ? "service" : "" }
-		where && /^\| `[^`\/]*` \|/ { split($0, cell, "|"); gsub(/[` ]/, "", cell[2]); sub(/^ */, "", cell[3])
+		where && /^\| `[^`\/=]*` \|/ { split($0, cell, "|"); gsub(/[` ]/, "", cell[2]); sub(/^ */, "", cell[3])
 			sub(/ *$/, "", cell[3]); print where, cell[2], cell[3] }' README.md | sort >"$tmp/readme"
 	grep -v ^key "$tmp/tables" | sort | diff - "$tmp/readme" | sed -n 's/^</README lacks or differs from:/p; s/^>/only README has:/p' |
 		verdict readme-files
@@ -111,10 +112,10 @@ fi
 
 # --- the manner of the code -----------------------------------------------------------------------
 
-banned='strcpy|strcat|sprintf|vsprintf|stpcpy|gets|atoi|atol|atoll|atof|strtok|tmpnam|tempnam|mktemp|alloca|system|popen|rand|srand|usleep|sleep|setresuid|setresgid|seteuid|setegid'
+banned='strcpy|strcat|sprintf|vsprintf|stpcpy|gets|atoi|atol|atoll|atof|strtok|tmpnam|tempnam|mktemp|alloca|system|popen|rand|srand|setresuid|setresgid|seteuid|setegid'
 grep -nE "(^|[^a-z_A-Z0-9>.\"])($banned)\(" src/*.c src/*/*.[ch] | grep -vE '^[^:]*:[0-9]*:[ 	]*(/?\*)' | verdict banned
 
-wc -l src/*.[ch] src/*/*.[ch] tests/*/*.[ch] 2>/dev/null | awk '$2 != "total" && $1 > 600 { print $2 " has " $1 " lines" }' | verdict length
+wc -l src/*.[ch] src/*/*.[ch] tests/*/*.[ch] | awk '$2 != "total" && $1 > ($2 ~ /^src/ ? 600 : 900) { print $2 " has " $1 " lines" }' | verdict length
 
 grep -nE '\b(TODO|FIXME|XXX|HACK)\b' -r src tests/unit tests/disk tests/net tests/core meson.build | verdict unfinished
 

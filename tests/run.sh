@@ -139,8 +139,9 @@ meson_tests() {
 	for line in open(sys.argv[1]):
 	    t = json.loads(line)
 	    status = {"OK": 0, "EXPECTEDFAIL": 0, "SKIP": 77}.get(t["result"], 1)
-	    print(status, t["name"].replace(" ", ""))
-	    with open("%s.%s" % (sys.argv[1], t["name"].replace(" ", "").replace("/", "-")), "w") as log:
+	    name = t["name"].split(":")[-1].replace(" ", "")
+	    print(status, name)
+	    with open("%s.%s" % (sys.argv[1], name.replace("/", "-")), "w") as log:
 	        log.write((t.get("stdout") or "") + (t.get("stderr") or "") + t["result"] + "\n")
 	PY
 	while read -r status name; do
