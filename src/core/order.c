@@ -319,7 +319,9 @@ static void send_placing(struct run *run, enum order_kind kind)
 
 void order_place(struct run *run)
 {
-	if (run->core->stopped)
+	/* Made of what is published: a file whose end is still a draft would be left out, and dropped when
+	 * the job ends. run_act asks again. */
+	if (run->dirty || run->core->stopped)
 		return;
 	if (run->place == PLACE_PREPARED)
 		send_placing(run, ORDER_PLACE);
