@@ -153,6 +153,7 @@ meson_tests() {
 
 # mount_tests BUILD [TEST...]: several at once, since most of their time they wait
 mount_tests() {
+	fetch_promtool
 	XFERFS=$build/$1/src/xferfs
 	export XFERFS
 	label=$1${XFERFS_UNDER:+-valgrind}
@@ -194,7 +195,6 @@ part_layers() {
 part_unit() { plain && meson_tests plain; }
 part_mount() {
 	plain || return
-	fetch_promtool
 	mount_tests plain
 }
 sanitized() {
