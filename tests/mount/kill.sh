@@ -12,7 +12,7 @@ echo "$ORIGIN/big?hold=$half" >"$M/j/add"
 echo 1 >"$M/j/resume"
 # what a reader has seen has arrived; the server has nothing more under way
 head -c "$half" "$M/j/files/big" | cmp -n "$half" - "$W/big"
-"$python" "$lib/reaches.py" "$M/j" bytes "$half"
+"$python" "$lib/reaches.py" "$M/j" events bytes "$half"
 crash
 release
 missing "$D/big"
@@ -35,7 +35,7 @@ mkdir "$M/k"
 echo $((size / 8)) >"$M/k/rate_limit"
 echo "$URL/big k.bin" >"$M/k/add"
 echo 1 >"$M/k/resume"
-"$python" "$lib/reaches.py" "$M/k" bytes $((size / 8))
+"$python" "$lib/reaches.py" "$M/k" events bytes $((size / 8))
 saved=$(value "$M/k/events" bytes)
 crash
 start -o transfer.user_agent=second

@@ -6,7 +6,7 @@ start
 is "$(cat "$M/.xferfs/network")" unrestricted network
 echo offline >"$M/.xferfs/network"
 job j "$URL/f"
-is "$(value "$M/j/error" code)" offline "the reason"
+"$python" "$lib/reaches.py" "$M/j" error code offline
 crash
 start
 is "$(cat "$M/.xferfs/network")" offline "network after a crash"
@@ -16,7 +16,7 @@ job high "$URL/f high"
 echo allow >"$M/high/metered"
 is "$(cat "$M/high/wait")" transferred "a job that may"
 case $(cat "$M/j/state") in queued | transient_error) ;; *) fail "a normal job runs on a metered network" ;; esac
-is "$(value "$M/j/error" code)" metered "the reason"
+"$python" "$lib/reaches.py" "$M/j" error code metered
 echo unrestricted >"$M/.xferfs/network"
 is "$(cat "$M/j/wait")" transferred "when the network is unrestricted"
 stop

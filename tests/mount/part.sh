@@ -17,7 +17,7 @@ cmp "$W/f1" "$M/j/files/f1"
 cmp "$W/f2" "$M/j/files/sub/f2"
 head -c 400000 "$M/j/files/f3" | cmp -n 400000 - "$W/f3"
 # both are whole: wait until that is on disk and said
-"$python" "$lib/reaches.py" "$M/j" files_transferred 2
+"$python" "$lib/reaches.py" "$M/j" events files_transferred 2
 is "$(errno "$M/j/complete" all)" EBUSY "complete all of a job that is not transferred"
 echo 1 >"$M/j/complete"
 missing "$M/j"

@@ -1,12 +1,24 @@
-"""reaches.py JOB KEY NUMBER: waits, by poll, until KEY in the job's events is at least NUMBER."""
+"""reaches.py JOB FILE KEY VALUE: waits, by poll on the job's events, until KEY in the flat keyed FILE is
+VALUE, or a number at least as large."""
 import select, sys
 
-job, key, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+job, name, key, value = sys.argv[1:]
+
+
+def reached():
+    for line in open(job + "/" + name):
+        word, _, text = line.rstrip("\n").partition(" ")
+        if word == key:
+            return int(text) >= int(value) if value.isdigit() else text == value
+    return False
+
+
 events = open(job + "/events")
 poll = select.poll()
 poll.register(events, select.POLLPRI)
 while True:
     events.seek(0)
-    if int(dict(line.split() for line in events)[key]) >= number:
+    events.read()
+    if reached():
         break
     poll.poll()
