@@ -372,6 +372,7 @@ static int set_mode(struct run *run, struct command *command, const struct creds
 		return r;
 	run_apply(run, EV_CHANGE);
 	run->draft->mode = command->mode & 0777;
+	fetch_options_unref(take_ptr(run->options)); /* whether it is shared */
 	core_log_event(run, "set", "mode=%03o", run->draft->mode);
 	return 0;
 }

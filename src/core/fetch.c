@@ -110,7 +110,9 @@ static struct fetch_options *options_of(struct run *run, const struct job *job)
 	o->credentials = p->credentials ? strdup(p->credentials) : NULL;
 	o->proxy = p->proxy ? strdup(p->proxy) : NULL;
 	o->client_certificate = p->client_certificate ? strdup(p->client_certificate) : NULL;
+	o->uid = job->uid;
 	o->home = home_of(job->uid);
+	o->shared = job->mode & 022;
 	o->connections = p->connections ? p->connections : most;
 	run->options = o;
 	return fetch_options_ref(o);
@@ -498,7 +500,7 @@ static void finish_file(struct run *run, uint32_t file, struct file *version, st
 	fault_free(take_ptr(version->fault));
 	if (source->extra && source->extra->digest_kind) {
 		version->state = FILE_VERIFYING;
-		order_verify(run, file, take_ptr(r->digest));
+		order_verify(run, file, version->size, take_ptr(r->digest));
 		return;
 	}
 	version->state = FILE_TRANSFERRED;

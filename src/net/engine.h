@@ -54,8 +54,9 @@ struct fetch_options {
 	char *headers;                 /* "Name: value\n" lines; to the job's own hosts only */
 	char *credentials;             /* USER:PASSWORD; likewise; NULL: netrc */
 	char *proxy, *client_certificate;
-	char *home;                    /* of the owner, for .netrc and .ssh; NULL: none. What is read there on
-	                                * his behalf, and his client_certificate, must be his own files. */
+	uid_t uid;                     /* of the owner: what is read on his behalf must be his own files */
+	char *home;                    /* his, for .netrc and .ssh; NULL: none */
+	bool shared;                   /* others may add URLs: .netrc and keys are not for them */
 	uint8_t connections;           /* per file; 0: auto */
 };
 struct fetch_options *fetch_options_ref(struct fetch_options *o);

@@ -173,14 +173,14 @@ static int host_key_matches(CURL *easy, const struct curl_khkey *known, const st
 }
 
 /* The user's own key, never an agent's or the daemon's. */
-static void set_ssh_key(struct conn *c, const char *home)
+static void set_ssh_key(struct conn *c, const struct fetch_options *o)
 {
 	static const char *const names[] = { ".ssh/id_ed25519", ".ssh/id_ecdsa", ".ssh/id_rsa" };
 	long types = CURLSSH_AUTH_PASSWORD | CURLSSH_AUTH_KEYBOARD;
 	char path[HOME_FD_PATH_LEN];
 
-	for (size_t i = 0; home && i < ARRAY_SIZE(names) && c->key_fd < 0; i++)
-		home_open(home, names[i], &c->key_fd);
+	for (size_t i = 0; !o->shared && i < ARRAY_SIZE(names) && c->key_fd < 0; i++)
+		home_open(o, names[i], &c->key_fd);
 	if (c->key_fd >= 0) {
 		curl_easy_setopt(c->easy, CURLOPT_SSH_PRIVATE_KEYFILE, home_fd_path(c->key_fd, path));
 		types |= CURLSSH_AUTH_PUBLICKEY;
@@ -191,10 +191,9 @@ static void set_ssh_key(struct conn *c, const char *home)
 static int set_ssh(struct conn *c)
 {
 	const struct fetch_options *o = c->transfer->fetch->options;
-	const char *home = o ? o->home : NULL;
 	char path[HOME_FD_PATH_LEN];
 
-	if (!home || home_open(home, ".ssh/known_hosts", &c->known_hosts_fd) < 0) {
+	if (!o || home_open(o, ".ssh/known_hosts", &c->known_hosts_fd) < 0) {
 		c->outcome = OUTCOME_TLS;
 		c->text = "there is no ~/.ssh/known_hosts; make it with: ssh-keyscan HOST >> ~/.ssh/known_hosts";
 		return -EPERM;
@@ -202,7 +201,7 @@ static int set_ssh(struct conn *c)
 	curl_easy_setopt(c->easy, CURLOPT_SSH_KNOWNHOSTS, home_fd_path(c->known_hosts_fd, path));
 	curl_easy_setopt(c->easy, CURLOPT_SSH_KEYFUNCTION, host_key_matches);
 	curl_easy_setopt(c->easy, CURLOPT_SSH_KEYDATA, c);
-	set_ssh_key(c, home);
+	set_ssh_key(c, o);
 	return 0;
 }
 
@@ -250,7 +249,7 @@ static void set_login(struct conn *c, bool own, const char *url)
 		return;
 	if (o->credentials) {
 		curl_easy_setopt(c->easy, CURLOPT_USERPWD, o->credentials);
-	} else if (o->home && home_open(o->home, ".netrc", &c->netrc_fd) == 0) {
+	} else if (!o->shared && home_open(o, ".netrc", &c->netrc_fd) == 0) {
 		curl_easy_setopt(c->easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
 		curl_easy_setopt(c->easy, CURLOPT_NETRC_FILE, home_fd_path(c->netrc_fd, path));
 	}
@@ -268,7 +267,7 @@ static int set_tls(struct conn *c, bool own)
 	curl_easy_setopt(c->easy, CURLOPT_CAPATH, NULL);
 	if (!o || !o->client_certificate || !own)
 		return 0;
-	if (c->key_fd < 0 && home_open(o->home, o->client_certificate, &c->key_fd) < 0) {
+	if (c->key_fd < 0 && home_open(o, o->client_certificate, &c->key_fd) < 0) {
 		c->outcome = OUTCOME_TLS;
 		c->text = "the client certificate cannot be read, or is not the owner's file";
 		return -EPERM;
@@ -369,6 +368,8 @@ static void set_basics(struct conn *c, const char *url)
 	curl_easy_setopt(e, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)s->options.idle_timeout_s);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, s->options.user_agent);
+	/* Of keys: without one OpenSSL would ask on the daemon's terminal, and wait. */
+	curl_easy_setopt(e, CURLOPT_KEYPASSWD, "");
 }
 
 int conn_setup(struct conn *c, const char *url)

@@ -24,6 +24,7 @@ static struct fetch *parse(int argc, char **argv, struct engine_options *e)
 	if (!f || !o)
 		abort();
 	o->refs = 1;
+	o->uid = geteuid();
 	*f = (struct fetch){ .id = 1, .serial = 1, .file = 1, .size = SIZE_UNKNOWN, .options = o,
 		.priority = PRIORITY_NORMAL };
 	while ((c = getopt(argc, argv, "a:c:C:h:x:n:H:r:v:s:S:i:d")) != -1) {
