@@ -29,10 +29,12 @@
 #define NR_SETGROUPS SYS_setgroups
 #endif
 
-/* What creds_restore goes back to; `own` stays NULL while nothing is assumed. */
-static _Thread_local struct creds *own;
-static _Thread_local mode_t own_umask;
+/* What creds_restore goes back to. Placing many files assumes once for each: what is the same anyway
+ * is not set, and nothing is asked that is known. */
+static _Thread_local bool assumed;
+static _Thread_local struct creds *own; /* NULL: the ids are the process's */
 static _Thread_local bool umask_is_ours;
+static _Thread_local mode_t own_umask, umask_now; /* known once it is ours */
 
 struct creds *creds_new(uid_t uid, gid_t gid, mode_t umask, size_t ngroups, const gid_t *groups)
 {
@@ -190,7 +192,16 @@ int creds_thread_init(void)
 	if (unshare(CLONE_FS) < 0)
 		return -errno;
 	umask_is_ours = true;
+	own_umask = umask_now = umask(077);
+	umask(own_umask);
 	return 0;
+}
+
+static void set_umask(mode_t mask)
+{
+	if (mask != umask_now)
+		umask(mask);
+	umask_now = mask;
 }
 
 static bool set_fsuid(uid_t uid)
@@ -218,23 +229,24 @@ static int become(const struct creds *c)
 
 int creds_assume(const struct creds *c)
 {
-	cleanup(creds_free) struct creds *self = ids_of_process();
+	uid_t uid = geteuid();
 	int r;
 
-	assert(!own);
-	if (!self)
-		return -ENOMEM;
+	assert(!assumed);
 	if (!umask_is_ours)
 		return -EINVAL;
 	/* An ordinary user has nobody else's rights to take; his group he keeps: a file gets another one
 	 * by the directory's set-group-id bit or not at all. */
-	if (self->uid != 0 && c->uid != self->uid)
+	if (uid != 0 && c->uid != uid)
 		return -EPERM;
-	own = take_ptr(self);
-	own_umask = umask(c->umask);
-	if (own->uid != 0 || (c->uid == 0 && c->gid == own->gid))
-		return 0;
-	r = become(c);
+	if (uid == 0 && (c->uid != 0 || c->gid != getegid())) {
+		own = ids_of_process();
+		if (!own)
+			return -ENOMEM;
+	}
+	assumed = true;
+	set_umask(c->umask);
+	r = own ? become(c) : 0;
 	if (r)
 		creds_restore();
 	return r;
@@ -242,13 +254,14 @@ int creds_assume(const struct creds *c)
 
 void creds_restore(void)
 {
-	if (!own)
+	if (!assumed)
 		return;
-	if (own->uid == 0 && become(own)) {
+	if (own && become(own)) {
 		/* To go on would touch the staging area with a stranger's rights, or his with ours. */
 		log_error("cannot take the daemon's credentials back");
 		abort();
 	}
-	umask(own_umask);
 	creds_free(take_ptr(own));
+	set_umask(own_umask);
+	assumed = false;
 }

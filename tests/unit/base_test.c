@@ -457,17 +457,31 @@ static int try_open(int dir, const char *name, int flags)
 	return 0;
 }
 
+static mode_t current_umask(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return mask;
+}
+
 static void *actor_main(void *arg)
 {
 	struct actor *a = arg;
 
 	assert_int_equal(creds_thread_init(), 0);
+	mode_t mask = current_umask();
 	a->assumed = creds_assume(a->creds);
+	assert_int_equal(current_umask(), a->creds->umask);
+	creds_restore();
+	assert_int_equal(current_umask(), mask);
+	a->assumed = creds_assume(a->creds); /* and again */
 	a->made = try_open(a->dir, "made", O_CREAT | O_WRONLY);
 	a->secret = try_open(a->dir, "secret", O_RDONLY);
 	pthread_barrier_wait(&a->barrier); /* the other thread looks while this one is another */
 	pthread_barrier_wait(&a->barrier);
 	creds_restore();
+	assert_int_equal(current_umask(), mask);
 	a->secret_after = try_open(a->dir, "secret", O_RDONLY);
 	return NULL;
 }
