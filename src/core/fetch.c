@@ -505,8 +505,7 @@ static void finish_file(struct run *run, uint32_t file, struct file *version, st
 	}
 	version->state = FILE_TRANSFERRED;
 	run->core->service.files_transferred++;
-	if (version->size == 0)
-		version->synced = false;
+	version->synced = false;
 	order_unsynced(run, file);
 }
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,7 +193,7 @@ static void sync_done(struct run *run, struct order *o)
 
 /* --- VERIFY ----------------------------------------------------------------------------------- */
 
-void order_verify(struct run *run, uint32_t file, struct digest *digest)
+void order_verify(struct run *run, uint32_t file, uint64_t size, struct digest *digest)
 {
 	const struct job *job = run_job(run);
 	const struct file *version = file_draft(job->files, file);
@@ -208,7 +209,7 @@ void order_verify(struct run *run, uint32_t file, struct digest *digest)
 	o->files[0].digest = digest;
 	o->files[0].digest_kind = extra->digest_kind;
 	memcpy(o->files[0].want, extra->digest, sizeof(o->files[0].want));
-	o->files[0].size = SIZE_UNKNOWN; /* as long as the blob is */
+	o->files[0].size = size;
 	run->verifying++;
 	send(run->core, o);
 }
@@ -332,12 +333,23 @@ void order_place(struct run *run)
 	send_placing(run, ORDER_PREPARE);
 }
 
-static void note_place_error(struct run *run, struct file *version, int err)
+/* complete's write returns the first errno, and `refused` the sentence. */
+static void note_first_error(struct run *run, const char *path, int err)
 {
 	cleanup_free char *text = NULL;
 
-	if (!run->place_err)
-		run->place_err = err;
+	if (run->place_err)
+		return;
+	run->place_err = err;
+	if (asprintf(&text, "complete: %s: %s", path, strerror(-err)) >= 0)
+		core_refuse(run->core, run->serial, text);
+}
+
+static void note_place_error(struct run *run, const char *path, struct file *version, int err)
+{
+	cleanup_free char *text = NULL;
+
+	note_first_error(run, path, err);
 	outcome_sentence(OUTCOME_PLACE, 0, strerror(-err), &text);
 	fault_free(version->fault);
 	version->fault = fault_new(OUTCOME_PLACE, 0, -err, text, run->core->moment.wall_ms / 1000);
@@ -355,7 +367,7 @@ static void prepared_file(struct run *run, const struct job *job, const struct o
 	version.dev = of->err < 0 ? 0 : of->dev;
 	version.ino = of->err < 0 ? 0 : of->ino;
 	if (of->err < 0)
-		note_place_error(run, &version, of->err);
+		note_place_error(run, of->path, &version, of->err);
 	if (run_set_file(run, of->file, &version) < 0)
 		file_release(&version);
 }
@@ -373,7 +385,7 @@ static void placed_file(struct run *run, const struct job *job, const struct ord
 		fault_free(take_ptr(version.fault));
 		run->core->service.files_completed++;
 	} else {
-		note_place_error(run, &version, of->err < 0 ? of->err : -EIO);
+		note_place_error(run, of->path, &version, of->err < 0 ? of->err : -EIO);
 	}
 	if (run_set_file(run, of->file, &version) < 0)
 		file_release(&version);
@@ -397,8 +409,8 @@ static void prepare_done(struct run *run, struct order *o)
 
 	for (size_t i = 0; i < o->nfiles; i++)
 		prepared_file(run, job, &o->files[i]);
-	if (o->err < 0 && !run->place_err)
-		run->place_err = o->err;
+	if (o->err < 0)
+		note_first_error(run, o->destination, o->err);
 	run->leftovers += o->leftovers;
 	if (o->commit == COMMIT_TREE && run->place_err) {
 		placing_failed(run, run->place_err); /* all or nothing */
@@ -416,8 +428,8 @@ static void place_done(struct run *run, struct order *o)
 
 	for (size_t i = 0; i < o->nfiles; i++)
 		placed_file(run, job, &o->files[i]);
-	if (o->err < 0 && !run->place_err)
-		run->place_err = o->err;
+	if (o->err < 0)
+		note_first_error(run, o->destination, o->err);
 	run->leftovers += o->leftovers;
 	run_edit(run);
 	run->save = true;

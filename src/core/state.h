@@ -256,7 +256,7 @@ void order_done(struct core *c, struct order *o); /* borrows */
 void order_sync(struct run *run, bool now);    /* sends a SYNC if one is due */
 int64_t order_sync_deadline(const struct run *run);
 void order_unsynced(struct run *run, uint32_t file); /* a transferred file is to be synced */
-void order_verify(struct run *run, uint32_t file, struct digest *digest); /* takes */
+void order_verify(struct run *run, uint32_t file, uint64_t size, struct digest *digest); /* takes */
 void order_place(struct run *run);             /* sends PREPARE when the job is quiet, PLACE when that is saved */
 void order_drop_blob(struct run *run, uint32_t file, uint32_t generation);
 void order_drop(struct run *run);

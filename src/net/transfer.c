@@ -321,6 +321,8 @@ void transfer_want(struct transfer *t, uint64_t offset)
 	if (!wanting && t->wanting)
 		t->worker->wanting--;
 	t->wanting = wanting;
+	if (wanting && t->begun)
+		transfer_has_news(t); /* what he waits for may be here already, in a writer */
 }
 
 void transfer_has_news(struct transfer *t)
@@ -330,14 +332,17 @@ void transfer_has_news(struct transfer *t)
 	t->in_news = true;
 }
 
-/* Bytes wait in the writers for 1 MiB to come together; where that takes long they are handed over. */
-static int flush(struct transfer *t)
+/* Bytes wait in the writers for 1 MiB to come together; where that takes long they are handed over.
+ * *ret_any: whether there were any, so that what was reported of the transfer is not all any more. */
+static int flush(struct transfer *t, bool *ret_any)
 {
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < SEGMENTS_MAX; i++)
-		if (t->conns[i] && t->fd >= 0 && t->conns[i]->writer.len)
+		if (t->conns[i] && t->fd >= 0 && t->conns[i]->writer.len) {
 			r = writer_flush(&t->conns[i]->writer);
+			*ret_any = true;
+		}
 	return r;
 }
 
@@ -349,12 +354,13 @@ void transfer_news(struct transfer *t)
 		report_send(t, REPORT_BEGUN);
 		t->begun = true;
 	}
-	if (t->wanting && t->plan.moved != t->reported_moved) {
-		int r = flush(t);
+	if (t->wanting) {
+		bool news = t->plan.moved != t->reported_moved;
+		int r = flush(t, &news);
 
 		if (r < 0)
 			end_with(t, outcome_of_errno(r), -r, NULL);
-		else
+		else if (news)
 			report_send(t, REPORT_PROGRESS);
 	}
 }
@@ -363,14 +369,15 @@ static int report_progress(struct transfer *t)
 {
 	int64_t now = t->worker->now, passed = now - t->reported_at;
 	uint64_t rate = (uint64_t)((double)(t->plan.moved - t->rated_moved) * NSEC_PER_SEC / (double)passed);
+	bool news = t->plan.moved != t->reported_moved;
 	int r = 0;
 
 	t->rate = t->rate ? (t->rate * 3 + rate) / 4 : rate;
 	t->reported_at = now;
 	t->rated_moved = t->plan.moved;
 	if (rate < SLOW_RATE)
-		r = flush(t);
-	if (r == 0 && t->begun && t->plan.moved != t->reported_moved)
+		r = flush(t, &news);
+	if (r == 0 && t->begun && news)
 		report_send(t, REPORT_PROGRESS);
 	return r;
 }
