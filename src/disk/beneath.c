@@ -101,10 +101,42 @@ int beneath_stat(int root, const char *path, struct stat *ret)
 	return fstat(fd, ret) < 0 ? -errno : 0;
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+int beneath_not_in(int root, int fd, const struct stat *dir)
+{
+	cleanup_close int at = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat top, st, above;
+
+	/* Where the daemon may not look is not its own directory. */
+	if (fstat(root, &top) < 0 || at < 0 || fstat(at, &st) < 0)
+		return 0;
+	while (!same_file(&st, dir)) {
+		if (same_file(&st, &top))
+			return 0;
+		int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (up < 0)
+			return 0;
+		close(at);
+		at = up;
+		if (fstat(at, &above) < 0 || same_file(&above, &st)) /* "/": it was moved out of the tree */
+			return 0;
+		st = above;
+	}
+	return -EACCES;
+}
+
 /* --- removing ---------------------------------------------------------------------------------- */
 
-/* One descriptor per level: who nests deeper than a process may open keeps his leftovers. */
-static void empty_dir(int fd, unsigned *leftovers)
+/* One descriptor per level, and some stack: who nests deeper keeps his leftovers. */
+#define DEPTH_MAX 256
+
+static void remove_at(int dirfd, const char *name, unsigned depth, unsigned *leftovers);
+
+static void empty_dir(int fd, unsigned depth, unsigned *leftovers)
 {
 	DIR *dir = fdopendir(fd);
 	const struct dirent *e;
@@ -115,20 +147,25 @@ static void empty_dir(int fd, unsigned *leftovers)
 	}
 	while ((e = readdir(dir)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			beneath_remove(dirfd(dir), e->d_name, leftovers);
+			remove_at(dirfd(dir), e->d_name, depth, leftovers);
 	closedir(dir);
 }
 
-void beneath_remove(int dirfd, const char *name, unsigned *leftovers)
+static void remove_at(int dirfd, const char *name, unsigned depth, unsigned *leftovers)
 {
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return;
 	/* EISDIR, or EPERM as POSIX has it: a directory, perhaps. */
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = depth < DEPTH_MAX ? openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 	if (fd >= 0)
-		empty_dir(fd, leftovers);
+		empty_dir(fd, depth + 1, leftovers);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		++*leftovers;
+}
+
+void beneath_remove(int dirfd, const char *name, unsigned *leftovers)
+{
+	remove_at(dirfd, name, 0, leftovers);
 }
 
 /* --- temporary names --------------------------------------------------------------------------- */

@@ -17,6 +17,9 @@
 int beneath_open_dir(int root, const char *path, bool make, struct durable *d, int *ret_fd);
 /* What PATH is, itself (a last link is not followed). */
 int beneath_stat(int root, const char *path, struct stat *ret);
+/* -EACCES: the directory FD is the one that DIR describes, or below it. With the daemon's own
+ * credentials, who alone may rename what is in DIR. */
+int beneath_not_in(int root, int fd, const struct stat *dir);
 /* Deletes what NAME in DIRFD is, directories with all that is in them; links are not followed. What could
  * not be deleted is counted. */
 void beneath_remove(int dirfd, const char *name, unsigned *leftovers);

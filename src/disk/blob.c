@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define BLOB_MODE 0644
+
 struct blobs {
 	int dirfd;  /* of STAGING */
 	int lockfd; /* holds the lock */
@@ -71,7 +73,7 @@ static int open_private_dir(int at, const char *path, int *ret_fd)
 
 	if (mkdirat(at, path, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	cleanup_close int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) < 0)
@@ -80,12 +82,26 @@ static int open_private_dir(int at, const char *path, int *ret_fd)
 	return 0;
 }
 
+/* Made before us by somebody who may write in its parent, a directory like /tmp, it is his: the queue in
+ * it would be too, and with it everybody's rights. The owner of the parent could exchange it in any case,
+ * and on a filesystem without owners is everybody. */
+static int check_owner(int dirfd)
+{
+	struct stat st, parent;
+
+	if (fstat(dirfd, &st) < 0 || fstatat(dirfd, "..", &parent, 0) < 0)
+		return -errno;
+	return st.st_uid == geteuid() || st.st_uid == parent.st_uid ? 0 : -EPERM;
+}
+
 int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid)
 {
 	cleanup_close int dirfd = -1, lockfd = -1, blobsfd = -1;
 	struct stat st;
 	int r = open_private_dir(AT_FDCWD, staging, &dirfd);
 
+	if (r == 0)
+		r = check_owner(dirfd);
 	if (r == 0)
 		r = take_lock(dirfd, &lockfd, ret_pid);
 	if (r == 0)
@@ -124,14 +140,25 @@ dev_t blobs_dev(const struct blobs *b)
 
 /* --- one blob ---------------------------------------------------------------------------------- */
 
+/* "blobs/SERIAL" or "blobs/SERIAL/SHARD": where FILE's blob is. */
+static void dir_path(uint64_t serial, uint32_t file, char ret[BLOB_PATH_LEN])
+{
+	int n = snprintf(ret, BLOB_PATH_LEN, "blobs/%" PRIu64, serial);
+
+	if (file >= BLOB_SHARD)
+		snprintf(ret + n, BLOB_PATH_LEN - (size_t)n, "/%" PRIu32, file / BLOB_SHARD);
+}
+
 void blob_path(uint64_t serial, uint32_t file, uint32_t generation, char ret[BLOB_PATH_LEN])
 {
-	snprintf(ret, BLOB_PATH_LEN, "blobs/%" PRIu64 "/%" PRIu32 ".%" PRIu32, serial, file, generation);
+	dir_path(serial, file, ret);
+	size_t n = strlen(ret);
+	snprintf(ret + n, BLOB_PATH_LEN - n, "/%" PRIu32 ".%" PRIu32, file, generation);
 }
 
 static void job_path(uint64_t serial, char ret[BLOB_PATH_LEN])
 {
-	snprintf(ret, BLOB_PATH_LEN, "blobs/%" PRIu64, serial);
+	dir_path(serial, 0, ret);
 }
 
 /* "7.0" and no other spelling, so that a name and its numbers are one to one. */
@@ -150,19 +177,30 @@ static bool parse_blob_name(const char *name, uint32_t *ret_file, uint32_t *ret_
 	return true;
 }
 
+static int make_dirs(const struct blobs *b, uint64_t serial, uint32_t file)
+{
+	char path[BLOB_PATH_LEN];
+
+	job_path(serial, path);
+	if (mkdirat(b->dirfd, path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	dir_path(serial, file, path);
+	return mkdirat(b->dirfd, path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool create, int *ret_fd)
 {
 	int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
-	char path[BLOB_PATH_LEN], dir[BLOB_PATH_LEN];
+	char path[BLOB_PATH_LEN];
 
 	blob_path(serial, file, generation, path);
-	int fd = openat(b->dirfd, path, flags, 0600);
+	int fd = openat(b->dirfd, path, flags, BLOB_MODE);
 	if (fd < 0 && errno == ENOENT && create) {
-		/* The job's first blob; only then is its directory looked at. */
-		job_path(serial, dir);
-		if (mkdirat(b->dirfd, dir, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		fd = openat(b->dirfd, path, flags, 0600);
+		/* The first blob of its directory; only then is that looked at. */
+		int r = make_dirs(b, serial, file);
+		if (r < 0)
+			return r;
+		fd = openat(b->dirfd, path, flags, BLOB_MODE);
 	}
 	if (fd < 0)
 		return -errno;
@@ -190,13 +228,37 @@ int blob_unlink(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t 
 	return unlinkat(b->dirfd, path, 0) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-int blobs_sync_dir(const struct blobs *b, uint64_t serial)
+int blob_stat(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, struct stat *ret)
 {
 	char path[BLOB_PATH_LEN];
 
+	blob_path(serial, file, generation, path);
+	return fstatat(b->dirfd, path, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+static bool shard_is_new(const uint32_t *files, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (files[k] / BLOB_SHARD == files[i] / BLOB_SHARD)
+			return false;
+	return true;
+}
+
+int blobs_sync_names(const struct blobs *b, uint64_t serial, const uint32_t *files, size_t n)
+{
+	char path[BLOB_PATH_LEN];
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (files[i] < BLOB_SHARD || !shard_is_new(files, i))
+			continue;
+		dir_path(serial, files[i], path);
+		r = io_fsync_dir(b->dirfd, path);
+	}
+	/* The directories' own names: nothing is left to write when they were synced before. */
 	job_path(serial, path);
-	int r = io_fsync_dir(b->dirfd, path);
-	/* The directory's own name: free of cost when it was synced before. */
+	if (r == 0)
+		r = io_fsync_dir(b->dirfd, path);
 	return r < 0 ? r : io_fsync_dir(b->dirfd, "blobs");
 }
 
@@ -237,55 +299,75 @@ static bool is_dots(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-int blobs_drop(const struct blobs *b, uint64_t serial, unsigned *ret_leftovers)
+/* All files in the directory PATH, then it itself; of a job's directory: with its shards (DEPTH 1). */
+static int drop_dir(int at, const char *path, int depth, unsigned *leftovers)
 {
 	cleanup(closedir) DIR *dir = NULL;
+	unsigned before = *leftovers;
+	const struct dirent *e;
+	int r = open_dir(at, path, &dir);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	while ((e = readdir(dir))) {
+		if (is_dots(e->d_name) || unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT)
+			continue;
+		/* EISDIR, or EPERM as POSIX has it */
+		if (depth == 0 || drop_dir(dirfd(dir), e->d_name, depth - 1, leftovers) < 0)
+			++*leftovers;
+	}
+	if (unlinkat(at, path, AT_REMOVEDIR) < 0 && errno != ENOENT && *leftovers == before)
+		return -errno;
+	return 0;
+}
+
+int blobs_drop(const struct blobs *b, uint64_t serial, unsigned *ret_leftovers)
+{
 	char path[BLOB_PATH_LEN];
 	unsigned leftovers = 0;
-	const struct dirent *e;
 
 	job_path(serial, path);
-	int r = open_dir(b->dirfd, path, &dir);
-	if (r == -ENOENT) {
-		*ret_leftovers = 0;
-		return 0;
-	}
+	int r = drop_dir(b->dirfd, path, 1, &leftovers);
 	if (r < 0)
 		return r;
-	while ((e = readdir(dir)))
-		if (!is_dots(e->d_name) && unlinkat(dirfd(dir), e->d_name, 0) < 0 && errno != ENOENT)
-			leftovers++;
 	*ret_leftovers = leftovers;
-	if (unlinkat(b->dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT && leftovers == 0)
-		return -errno;
 	return 0;
 }
 
 struct sweep {
 	bool (*keep)(void *arg, uint64_t serial, uint32_t file, uint32_t generation);
 	void *arg;
+	uint64_t serial;
 	unsigned swept;
 	uint64_t bytes;
 };
 
-static void sweep_job(int at, const char *name, uint64_t serial, struct sweep *s)
+static void sweep_blob(int at, const char *name, struct sweep *s)
+{
+	struct stat st;
+
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(at, name, 0) == 0) {
+		s->swept++;
+		s->bytes += (uint64_t)st.st_blocks * 512;
+	}
+}
+
+/* SHARD 0: the job's directory, which the others are in. */
+static void sweep_dir(int at, const char *name, uint64_t shard, struct sweep *s)
 {
 	cleanup(closedir) DIR *dir = NULL;
 	uint32_t file, generation;
 	const struct dirent *e;
-	struct stat st;
+	uint64_t below;
 
 	if (open_dir(at, name, &dir) < 0)
 		return;
 	while ((e = readdir(dir))) {
-		if (!parse_blob_name(e->d_name, &file, &generation) || s->keep(s->arg, serial, file, generation))
-			continue;
-		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (unlinkat(dirfd(dir), e->d_name, 0) == 0) {
-			s->swept++;
-			s->bytes += (uint64_t)st.st_blocks * 512;
-		}
+		if (shard == 0 && parse_u64(e->d_name, &below) == 0 && below > 0)
+			sweep_dir(dirfd(dir), e->d_name, below, s);
+		else if (parse_blob_name(e->d_name, &file, &generation) && file / BLOB_SHARD == shard &&
+			 !s->keep(s->arg, s->serial, file, generation))
+			sweep_blob(dirfd(dir), e->d_name, s);
 	}
 	unlinkat(at, name, AT_REMOVEDIR); /* only if nothing is left in it */
 }
@@ -296,14 +378,14 @@ int blobs_sweep(const struct blobs *b, bool (*keep)(void *arg, uint64_t serial, 
 	struct sweep s = { .keep = keep, .arg = arg };
 	cleanup(closedir) DIR *dir = NULL;
 	const struct dirent *e;
-	uint64_t serial;
 	int r = open_dir(b->dirfd, "blobs", &dir);
 
 	if (r < 0)
 		return r;
-	while ((e = readdir(dir)))
-		if (parse_u64(e->d_name, &serial) == 0)
-			sweep_job(dirfd(dir), e->d_name, serial, &s);
+	while ((e = readdir(dir))) {
+		if (parse_u64(e->d_name, &s.serial) == 0)
+			sweep_dir(dirfd(dir), e->d_name, 0, &s);
+	}
 	*ret_swept = s.swept;
 	*ret_bytes = s.bytes;
 	return 0;

@@ -3,7 +3,13 @@
  *	STAGING/                        0700, the daemon's
  *	├── lock                        fcntl lock of the daemon; its pid as text
  *	├── queue.db                    disk/store
- *	└── blobs/SERIAL/FILE.GENERATION
+ *	└── blobs/SERIAL/               of a job
+ *	    ├── FILE.GENERATION         of its files below BLOB_SHARD
+ *	    └── SHARD/FILE.GENERATION   of the others, SHARD = FILE / BLOB_SHARD
+ *
+ * A filesystem looks through the names of a directory for each that is made, found or taken out (ext4:
+ * through a block, some 250 names as short as these): small directories make a blob cheaper, and small
+ * jobs have but one.
  *
  * A blob's name is arithmetic, so nothing has to remember it. Any thread; a struct blobs is read-only
  * after blobs_open. 0 or -errno.
@@ -13,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct blobs;
@@ -24,17 +31,21 @@ void blobs_close(struct blobs *b);
 int blobs_dirfd(const struct blobs *b); /* of STAGING; borrowed */
 dev_t blobs_dev(const struct blobs *b);
 
-/* Opens the blob read-write, O_CLOEXEC, making it (0600) and its directory when CREATE. */
+#define BLOB_SHARD 64u
+
+/* Opens the blob read-write, O_CLOEXEC, making it and its directories when CREATE. It is made with the
+ * mode that most files are to have in the end (nobody else can come into STAGING): one change less. */
 int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool create, int *ret_fd);
 int blob_open_read(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, int *ret_fd);
 int blob_unlink(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation); /* -ENOENT is 0 */
-/* "blobs/SERIAL/FILE.GENERATION", for *at calls below blobs_dirfd. */
+int blob_stat(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, struct stat *ret);
+/* "blobs/SERIAL/FILE.GENERATION", or with SHARD/, for *at calls below blobs_dirfd. */
 #define BLOB_PATH_LEN 64
 void blob_path(uint64_t serial, uint32_t file, uint32_t generation, char ret[BLOB_PATH_LEN]);
 /* Deletes the job's directory with all that is in it; how many could not be deleted in *ret_leftovers. */
 int blobs_drop(const struct blobs *b, uint64_t serial, unsigned *ret_leftovers);
-/* fsyncs the job's directory. */
-int blobs_sync_dir(const struct blobs *b, uint64_t serial);
+/* Makes the names of these blobs durable. */
+int blobs_sync_names(const struct blobs *b, uint64_t serial, const uint32_t *files, size_t n);
 /* Calls KEEP for each blob there is; those it says no to are deleted and counted. Before threads. */
 int blobs_sweep(const struct blobs *b, bool (*keep)(void *arg, uint64_t serial, uint32_t file, uint32_t generation),
 	void *arg, unsigned *ret_swept, uint64_t *ret_bytes);

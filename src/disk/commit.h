@@ -25,14 +25,16 @@ struct placing {
 	struct order *o;
 	const struct blobs *blobs;
 	int root;      /* the destination tree; borrowed */
+	struct stat staging; /* nothing is placed in there, by whatever path */
 	bool own;      /* the caller is the daemon's user */
 	bool tree;
 	char *base;    /* where the paths begin: the destination, or the prepared tree */
 	size_t *sorted; /* files[] by directory; PREPARE: only those that have no inode yet */
 	size_t n;
 	struct durable durable;
+	bool *moved;   /* of files[]: their blob was renamed, so there is none to delete */
 	/* The directory at hand, of all files with that dirname. */
-	char *dir;
+	const struct order_file *entered; /* one of them; NULL: none is at hand */
 	int dirfd;     /* O_PATH; -1: could not be opened, dir_err */
 	int dir_err;
 	bool probed;

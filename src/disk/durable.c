@@ -15,39 +15,36 @@ void durable_init(struct durable *d, size_t count, int root)
 	*d = (struct durable){ .many = count > DURABLE_FEW, .root = root };
 }
 
-static int put_off(struct durable *d, int fd)
+static int put_off(struct durable *d, int fd, dev_t dev)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
 	for (size_t i = 0; i < d->n; i++)
-		if (d->fs[i].dev == st.st_dev)
+		if (d->fs[i].dev == dev)
 			return 0;
 	if (d->n == DURABLE_FILESYSTEMS)
 		return syncfs(fd) < 0 ? -errno : 0;
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (copy < 0)
 		return -errno;
-	d->fs[d->n].dev = st.st_dev;
+	d->fs[d->n].dev = dev;
 	d->fs[d->n++].fd = copy;
 	return 0;
 }
 
-int durable_file(struct durable *d, int fd)
+int durable_file(struct durable *d, int fd, dev_t dev)
 {
-	return d->many ? put_off(d, fd) : io_fsync(fd);
+	return d->many ? put_off(d, fd, dev) : io_fsync(fd);
 }
 
 int durable_dir(struct durable *d, int dirfd)
 {
 	cleanup_close int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
 
 	if (fd < 0 && errno == EACCES)
 		return syncfs(d->root) < 0 ? -errno : 0;
 	if (fd < 0)
 		return -errno;
-	return durable_file(d, fd);
+	return fstat(fd, &st) < 0 ? -errno : durable_file(d, fd, st.st_dev);
 }
 
 int durable_end(struct durable *d)
@@ -67,12 +64,14 @@ int durable_end(struct durable *d)
 
 static void sync_few(struct order *o, struct blobs *blobs)
 {
+	uint32_t files[DURABLE_FEW];
 	int fds[DURABLE_FEW];
 
 	/* Writing is begun for all before any is waited for: one commit of the journal for the lot. */
 	for (size_t i = 0; i < o->nfiles; i++) {
 		struct order_file *f = &o->files[i];
 
+		files[i] = f->file;
 		f->err = blob_open_read(blobs, o->serial, f->file, f->generation, &fds[i]);
 		if (f->err == 0)
 			sync_file_range(fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
@@ -85,7 +84,7 @@ static void sync_few(struct order *o, struct blobs *blobs)
 		f->err = io_fdatasync(fds[i]);
 		close(fds[i]);
 	}
-	int r = blobs_sync_dir(blobs, o->serial);
+	int r = blobs_sync_names(blobs, o->serial, files, o->nfiles);
 	for (size_t i = 0; i < o->nfiles && r < 0; i++)
 		if (o->files[i].err == 0)
 			o->files[i].err = r;

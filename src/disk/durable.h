@@ -23,7 +23,8 @@ struct durable {
 };
 
 void durable_init(struct durable *d, size_t count, int root);
-int durable_file(struct durable *d, int fd);    /* contents, owner, mode, times */
+/* Contents, owner, mode, times; DEV: of FD, as fstat said. */
+int durable_file(struct durable *d, int fd, dev_t dev);
 int durable_dir(struct durable *d, int dirfd);  /* its names; DIRFD may be O_PATH */
 /* Waits for what was put off. All that went through D is durable when it returns 0. */
 int durable_end(struct durable *d);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -59,20 +60,23 @@ int facts_probe(int dirfd, const char *temp, struct facts *ret)
 		return -errno;
 	ret->uid = st.st_uid;
 	ret->gid = st.st_gid;
-	ret->mode = st.st_mode & 07777;
+	/* What a strange filesystem says of set-user-id is not believed. */
+	ret->mode = st.st_mode & 0777;
 	return read_acl(fd, ret->acl, &ret->acl_len);
 }
 
 /* --- applying ---------------------------------------------------------------------------------- */
 
-static int apply_acl(const struct facts *facts, int fd)
+/* *CHANGED: the mode may be another one. */
+static int apply_acl(const struct facts *facts, int fd, bool *changed)
 {
 	uint8_t acl[ACL_MAX];
-	size_t len;
+	size_t len = 0;
 	int r = read_acl(fd, acl, &len);
 
 	if (r < 0 || (len == facts->acl_len && memcmp(acl, facts->acl, len) == 0))
 		return r;
+	*changed = true;
 	if (facts->acl_len > 0)
 		r = fsetxattr(fd, ACL_NAME, facts->acl, facts->acl_len, 0);
 	else
@@ -82,20 +86,19 @@ static int apply_acl(const struct facts *facts, int fd)
 
 /* Owner first: a change of it takes mode bits away. The mode last: it is what the ACL's mask says, and
  * stays when an ACL is taken away. */
-int facts_apply(const struct facts *facts, int fd)
+int facts_apply(const struct facts *facts, int fd, const struct stat *st)
 {
-	struct stat st;
+	bool changed = st->st_uid != facts->uid || st->st_gid != facts->gid;
+	struct stat after;
 
-	if (fstat(fd, &st) < 0)
+	if (changed && fchown(fd, facts->uid, facts->gid) < 0)
 		return -errno;
-	if ((st.st_uid != facts->uid || st.st_gid != facts->gid) && fchown(fd, facts->uid, facts->gid) < 0)
-		return -errno;
-	int r = apply_acl(facts, fd);
+	int r = apply_acl(facts, fd, &changed);
 	if (r < 0)
 		return r;
-	if (fstat(fd, &st) < 0)
+	if (changed && fstat(fd, &after) < 0)
 		return -errno;
-	if ((st.st_mode & 07777) != facts->mode && fchmod(fd, facts->mode) < 0)
+	if (((changed ? &after : st)->st_mode & 07777) != facts->mode && fchmod(fd, facts->mode) < 0)
 		return -errno;
 	return 0;
 }

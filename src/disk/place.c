@@ -152,12 +152,20 @@ static int give_name(const struct placing *p, struct order_file *f, const struct
 
 /* --- one file ---------------------------------------------------------------------------------- */
 
-static int place_blob(struct placing *p, struct order_file *f, int blob, const struct stat *st)
+static int open_blob(const struct placing *p, const struct order_file *f, int *ret_fd)
+{
+	return blob_open_read(p->blobs, p->o->serial, f->file, f->generation, ret_fd);
+}
+
+static int place_blob(struct placing *p, struct order_file *f, const struct stat *st)
 {
 	char temp[TEMP_NAME_LEN], path[BLOB_PATH_LEN];
 	nlink_t names = st->st_nlink;
-	int r = creds_assume(p->o->creds);
+	cleanup_close int blob = -1;
+	int r = p->own ? 0 : open_blob(p, f, &blob);
 
+	if (r == 0)
+		r = creds_assume(p->o->creds);
 	if (r < 0)
 		return r;
 	temp_name(last_component(f->path), p->o->serial, f->file, temp);
@@ -173,20 +181,26 @@ static int place_blob(struct placing *p, struct order_file *f, int blob, const s
 		r = give_name(p, f, &(struct origin){
 			.dirfd = blobs_dirfd(p->blobs),
 			.name = path,
-			.fd = p->own ? -1 : blob,
+			.fd = blob,
 			.temp = temp,
 		});
+		p->moved[f - p->o->files] = p->own && r == 0;
 	}
 	creds_restore();
 	return r;
 }
 
 /* T is there: marks the blob, and renames. */
-static int place_temp(struct placing *p, struct order_file *f, int blob, const char *temp)
+static int place_temp(struct placing *p, struct order_file *f, const char *temp)
 {
-	if (fchmod(blob, MARK_PLACING) < 0)
-		return -errno;
-	int r = creds_assume(p->o->creds);
+	cleanup_close int blob = -1;
+	int r = open_blob(p, f, &blob);
+
+	if (r == 0 && fchmod(blob, MARK_PLACING) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	r = creds_assume(p->o->creds);
 	if (r == 0) {
 		r = give_name(p, f, &(struct origin){ .dirfd = p->dirfd, .name = temp, .fd = -1 });
 		creds_restore();
@@ -203,7 +217,7 @@ static int place_temp(struct placing *p, struct order_file *f, int blob, const c
 	return r;
 }
 
-static int place_copy(struct placing *p, struct order_file *f, int blob, const struct stat *st)
+static int place_copy(struct placing *p, struct order_file *f, const struct stat *st)
 {
 	char temp[TEMP_NAME_LEN];
 	struct stat t;
@@ -223,20 +237,17 @@ static int place_copy(struct placing *p, struct order_file *f, int blob, const s
 	if (placed)
 		return 0;
 	if (waits)
-		return place_temp(p, f, blob, temp);
+		return place_temp(p, f, temp);
 	return (st->st_mode & 0777) == MARK_PLACING ? sync_wherever(p) : -EAGAIN;
 }
 
 static int place_file(struct placing *p, struct order_file *f)
 {
-	cleanup_close int blob = -1;
 	struct stat st;
-	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &blob);
+	int r = blob_stat(p->blobs, p->o->serial, f->file, f->generation, &st);
 
 	if (r == -ENOENT) /* entered, so that place_group syncs the directory */
 		return placing_enter(p, f, false) == 0 && find_placed(p, f, f->ino) ? 0 : sync_wherever(p);
-	if (r == 0 && fstat(blob, &st) < 0)
-		r = -errno;
 	if (r == 0)
 		r = placing_enter(p, f, true);
 	if (r < 0)
@@ -245,10 +256,10 @@ static int place_file(struct placing *p, struct order_file *f)
 	case INODE_NONE:
 		return -EINVAL;
 	case INODE_BLOB:
-		r = place_blob(p, f, blob, &st);
+		r = place_blob(p, f, &st);
 		break;
 	case INODE_COPY:
-		r = place_copy(p, f, blob, &st);
+		r = place_copy(p, f, &st);
 		break;
 	}
 	/* A mount that came since PREPARE; it will find another way. */

@@ -53,8 +53,11 @@ int placing_init(struct placing *p, struct order *o, struct blobs *blobs, int ro
 		.dirfd = -1,
 	};
 	durable_init(&p->durable, o->nfiles, root);
+	if (fstat(blobs_dirfd(blobs), &p->staging) < 0)
+		return -errno;
 	p->sorted = calloc(o->nfiles + 1, sizeof(*p->sorted));
-	if (!p->sorted)
+	p->moved = calloc(o->nfiles + 1, sizeof(*p->moved));
+	if (!p->sorted || !p->moved)
 		return -ENOMEM;
 	for (size_t i = 0; i < o->nfiles; i++)
 		if (o->mail.kind != ORDER_PREPARE || o->files[i].dev == INODE_NONE)
@@ -71,6 +74,7 @@ void placing_release(struct placing *p)
 	placing_leave(p);
 	durable_end(&p->durable);
 	free(p->sorted);
+	free(p->moved);
 	free(p->base);
 }
 
@@ -93,9 +97,8 @@ void placing_leave(struct placing *p)
 {
 	if (p->dirfd >= 0)
 		close(p->dirfd);
-	free(p->dir);
 	p->dirfd = -1;
-	p->dir = NULL;
+	p->entered = NULL;
 	p->dir_err = 0;
 	p->probed = false;
 	p->way = WAY_UNKNOWN;
@@ -118,19 +121,20 @@ static int full_dir(const struct placing *p, const struct order_file *f, char **
 int placing_enter(struct placing *p, const struct order_file *f, bool make)
 {
 	cleanup_free char *dir = NULL;
-	int r = full_dir(p, f, &dir);
 
-	if (r < 0)
-		return r;
-	if (p->dir && strcmp(p->dir, dir) == 0 && !(p->dir_err == -ENOENT && make))
+	if (p->entered && compare_dirs(p->entered->path, f->path) == 0 && !(p->dir_err == -ENOENT && make))
 		return p->dir_err;
 	placing_leave(p);
-	r = creds_assume(p->o->creds);
+	int r = full_dir(p, f, &dir);
+	if (r == 0)
+		r = creds_assume(p->o->creds);
 	if (r < 0)
 		return r;
 	r = beneath_open_dir(p->root, dir, make, &p->durable, &p->dirfd);
 	creds_restore();
-	p->dir = take_ptr(dir);
+	if (r == 0)
+		r = beneath_not_in(p->root, p->dirfd, &p->staging);
+	p->entered = f;
 	p->dir_err = r;
 	return r;
 }
@@ -154,7 +158,7 @@ void placing_fail(struct placing *p, int err)
 
 void placing_finish(struct placing *p, struct order_file *f)
 {
-	if (blob_unlink(p->blobs, p->o->serial, f->file, f->generation) < 0)
+	if (!p->moved[f - p->o->files] && blob_unlink(p->blobs, p->o->serial, f->file, f->generation) < 0)
 		p->o->leftovers++;
 	f->done = true;
 }

@@ -95,21 +95,11 @@ static int set_mtime(const struct order_file *f, int fd)
 	return f->mtime != INT64_MIN && futimens(fd, times) < 0 ? -errno : 0;
 }
 
-static int record(struct order_file *f, int fd, enum order_inode kind)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	f->ino = st.st_ino;
-	f->dev = kind;
-	return 0;
-}
-
 static int prepare_copy(struct placing *p, struct order_file *f, int blob)
 {
 	cleanup_close int copy = -1;
 	char name[STAGED_NAME_LEN];
+	struct stat st;
 
 	/* The mark that PLACE sets before it renames the copy (place.c). */
 	if (fchmod(blob, 0600) < 0)
@@ -119,29 +109,49 @@ static int prepare_copy(struct placing *p, struct order_file *f, int blob)
 	if (r < 0)
 		return r;
 	r = copy_file(blob, p->dirfd, name, &copy);
+	if (r == 0 && fstat(copy, &st) < 0)
+		r = -errno;
 	if (r == 0)
-		r = facts_apply(&p->facts, copy);
+		r = facts_apply(&p->facts, copy, &st);
 	if (r == 0)
 		r = set_mtime(f, copy);
 	creds_restore();
 	if (r == 0)
-		r = durable_file(&p->durable, copy);
+		r = durable_file(&p->durable, copy, st.st_dev);
 	if (r == 0)
 		r = durable_dir(&p->durable, p->dirfd);
-	return r < 0 ? r : record(f, copy, INODE_COPY);
+	if (r < 0)
+		return r;
+	f->ino = st.st_ino;
+	f->dev = INODE_COPY;
+	return 0;
+}
+
+/* Whether a complete that failed has given the blob to somebody else: he may have opened it under its
+ * temporary name, and would go on writing to the file when it is another's. */
+static bool was_given_away(const struct placing *p, int blob)
+{
+	struct stat st;
+
+	return fstat(blob, &st) == 0 && st.st_uid != geteuid() && st.st_uid != p->facts.uid;
 }
 
 static int prepare_file(struct placing *p, struct order_file *f)
 {
 	cleanup_close int blob = -1;
+	struct stat st;
 	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &blob);
 
+	if (r == 0 && fstat(blob, &st) < 0)
+		r = -errno;
 	if (r == 0)
 		r = placing_enter(p, f, true);
 	if (r == 0)
 		r = probe(p, f);
+	if (r == 0 && was_given_away(p, blob))
+		return prepare_copy(p, f, blob);
 	if (r == 0 && p->way != WAY_COPY) {
-		r = facts_apply(&p->facts, blob);
+		r = facts_apply(&p->facts, blob, &st);
 		/* A group that an ordinary daemon may not give, but that a new file there gets. */
 		if (r == -EPERM) {
 			p->way = WAY_COPY;
@@ -156,8 +166,12 @@ static int prepare_file(struct placing *p, struct order_file *f)
 		return prepare_copy(p, f, blob);
 	r = set_mtime(f, blob);
 	if (r == 0)
-		r = durable_file(&p->durable, blob);
-	return r < 0 ? r : record(f, blob, INODE_BLOB);
+		r = durable_file(&p->durable, blob, st.st_dev);
+	if (r < 0)
+		return r;
+	f->ino = st.st_ino;
+	f->dev = INODE_BLOB;
+	return 0;
 }
 
 /* No temporary name stays of a file that failed. */

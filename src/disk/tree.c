@@ -75,6 +75,18 @@ static int tree_open(struct placing *p, struct tree *ret)
 	return r < 0 ? r : beneath_open_dir(p->root, parent, true, &p->durable, &ret->parent);
 }
 
+/* With the daemon's: neither in the staging area, nor in its place. */
+static int tree_check(const struct tree *t)
+{
+	const struct stat *staging = &t->p->staging;
+	struct stat st;
+
+	if (fstatat(t->parent, t->dest, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == staging->st_dev &&
+	    st.st_ino == staging->st_ino)
+		return -EACCES;
+	return beneath_not_in(t->p->root, t->parent, staging);
+}
+
 int tree_clear(struct placing *p)
 {
 	cleanup_close int parent = -1;
@@ -87,11 +99,18 @@ int tree_clear(struct placing *p)
 		return r;
 	r = tree_open(p, &t);
 	parent = t.parent;
+	creds_restore();
 	if (r == 0)
-		beneath_remove(parent, t.prepared, &left);
+		r = tree_check(&t);
+	if (r == 0)
+		r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	beneath_remove(parent, t.prepared, &left);
 	creds_restore();
 	p->o->leftovers += left;
-	return r;
+	/* What somebody else has put there would appear with the tree. */
+	return left > 0 ? -EEXIST : 0;
 }
 
 /* --- how far it had come ----------------------------------------------------------------------- */
@@ -330,6 +349,8 @@ void tree_place(struct placing *p)
 		creds_restore();
 		parent = t.parent;
 	}
+	if (r == 0)
+		r = tree_check(&t);
 	if (r == 0)
 		r = place(&t);
 	if (r < 0)

@@ -114,6 +114,31 @@ static void drop(void **state)
 	assert_int_equal(blobs_drop(area.blobs, SERIAL, &leftovers), 0); /* again */
 }
 
+/* Large jobs: found, swept and dropped in the directories below the job's as well. */
+static void shards(void **state)
+{
+	const uint32_t files[] = { BLOB_SHARD - 1, BLOB_SHARD, 3 * BLOB_SHARD + 1, 5 * BLOB_SHARD };
+	unsigned asked = 0, swept, leftovers;
+	uint64_t bytes;
+
+	for (size_t i = 0; i < 4; i++)
+		make_blob(&area, files[i]);
+	assert_int_equal(access(at(&area, "../staging/blobs/7/63.0"), F_OK), 0);
+	assert_int_equal(access(at(&area, "../staging/blobs/7/1/64.0"), F_OK), 0);
+	assert_int_equal(access(at(&area, "../staging/blobs/7/3/193.0"), F_OK), 0);
+	assert_int_equal(blobs_sync_names(area.blobs, SERIAL, files, 4), 0);
+	write_text(at(&area, "../staging/blobs/7/1/1.0"), "not in its place");
+	assert_int_equal(blobs_sweep(area.blobs, keep_even, &asked, &swept, &bytes), 0);
+	assert_int_equal(asked, 4);
+	assert_int_equal(swept, 2);
+	assert_true(blob_exists(&area, files[1]) && blob_exists(&area, files[3]));
+	assert_int_equal(access(at(&area, "../staging/blobs/7/3"), F_OK), -1);
+	assert_int_equal(access(at(&area, "../staging/blobs/7/1/1.0"), F_OK), 0);
+	assert_int_equal(blobs_drop(area.blobs, SERIAL, &leftovers), 0);
+	assert_int_equal(leftovers, 0);
+	assert_int_equal(access(at(&area, "../staging/blobs/7"), F_OK), -1);
+}
+
 /* --- writing ----------------------------------------------------------------------------------- */
 
 /* Pieces of all sizes, two writers in one file: every byte where it belongs. */
@@ -233,6 +258,7 @@ int main(void)
 		TEST(killed_daemon_leaves_no_lock),
 		TEST(sweep),
 		TEST(drop),
+		TEST(shards),
 		TEST(writers),
 		TEST(small_file_takes_little_memory),
 		TEST(write_error),
