@@ -405,6 +405,7 @@ static bool is_within(const char *inner, const char *outer)
 
 int options_resolve(struct options *o, char **ret_reason)
 {
+	struct stat st;
 	int r;
 
 	*ret_reason = NULL;
@@ -419,6 +420,9 @@ int options_resolve(struct options *o, char **ret_reason)
 		o->staging = NULL;
 		return -ENOMEM;
 	}
+	/* Whoever may write in the destination could send root's queue, and its mode, anywhere. */
+	if (lstat(o->staging, &st) == 0 && S_ISLNK(st.st_mode) && st.st_uid != geteuid())
+		return refuse(ret_reason, "staging directory %s: a link that another user has made", o->staging);
 	r = resolve_field(&o->staging, "staging directory", is_missing, ret_reason);
 	if (r)
 		return r;

@@ -4,6 +4,7 @@
 need_root
 nginx_start
 noise f 50000
+ALLOWED="temporary files could not be deleted"
 chmod 1777 "$D"
 start -o allow_other
 a() { as "$USER_A" "$@"; }
@@ -79,4 +80,101 @@ except OSError as e:
     assert e.errno == errno.EDQUOT, e
 PY
 rmdir "$M/names"
+
+# The daemon's own directory, by links that are there for root to follow
+# ready USER NAME DESTINATION FILE [PROPERTY VALUE]: transferred
+ready() {
+	as "$1" sh -ec "mkdir '$M/$2'; echo '$3' >'$M/$2/destination'; echo '$URL/f $4' >'$M/$2/add'
+		[ -z '${5:-}' ] || echo '${6:-}' >'$M/$2/${5:-state}'; echo 1 >'$M/$2/resume'"
+	is "$(cat "$M/$2/wait")" transferred "$2"
+}
+a ln -s .xferfs "$D/inner"
+a ln -s . "$D/self"
+before=$(find "$D/.xferfs" -path '*/blobs/*' -prune -o -printf '%p %i\n')
+ready "$USER_A" inner inner queue.db
+ready "$USER_A" blobs inner/blobs f commit tree
+ready "$USER_A" self self/.xferfs f commit tree
+for j in inner blobs self; do
+	is "$(errno "$M/$j/complete" 1)" EACCES "root completes $j"
+	rmdir "$M/$j"
+done
+is "$(find "$D/.xferfs" -path '*/blobs/*' -prune -o -printf '%p %i\n')" "$before" "the staging area"
+
+# A complete that failed gave the file to its caller for a moment, who has it open: the next one's is another.
+a mkdir -p "$D/common/f"
+chmod 1777 "$D/common"
+ready "$USER_A" twice common f
+cat >"$T/keep.py" <<'PY'
+import os, sys
+directory, job = sys.argv[1:]
+known = set(os.listdir(directory))
+held = []
+if os.fork() == 0:
+    for i in range(300):
+        try:
+            fd = os.open(job + "/complete", os.O_WRONLY)
+            os.write(fd, b"1")
+        except OSError:
+            pass
+        os.close(fd)
+    os._exit(0)
+while not os.waitpid(-1, os.WNOHANG)[0]:
+    for name in set(os.listdir(directory)) - known:
+        try:
+            held.append(os.open(directory + "/" + name, os.O_RDWR))
+        except OSError:
+            pass
+print("held", len(held), file=sys.stderr)
+sys.stdin.readline()
+for fd in held:
+    os.pwrite(fd, b"mine", 0)
+PY
+mkfifo "$T/on"
+$(become "$USER_A") "$python" "$T/keep.py" "$D/common" "$M/twice" <"$T/on" 2>"$T/held" &
+keeper=$!
+exec 4>"$T/on"
+while [ ! -s "$T/held" ] && kill -0 "$keeper" 2>/dev/null; do read -r _ <"$M/twice/wait"; done
+mkdir -m 755 "$D/roots"
+echo roots >"$M/twice/destination"
+echo 1 >"$M/twice/complete"
+echo >&4
+exec 4>&-
+wait "$keeper"
+is "$(stat -c %u "$D/roots/f")" 0 "root's file"
+is "$(sum "$D/roots/f")" "$(sum "$W/f")" "root's file, $(cat "$T/held")"
+
+# A tree with something of another's in it
+mkdir -m 777 "$D/trees"
+ready "$USER_A" tree trees/t f commit tree
+id=$(value "$M/tree/info" id)
+b mkdir "$D/trees/.t.xferfs-$id"
+b touch "$D/trees/.t.xferfs-$id/extra"
+is "$(as "$USER_A" sh -c "echo 1 >'$M/tree/complete'" 2>/dev/null && say placed || say refused)" refused "into another's directory"
+b rm -r "$D/trees/.t.xferfs-$id"
+a sh -c "echo 1 >'$M/tree/complete'" || fail "$(cat "$M/tree/error")"
+is "$(ls "$D/trees/t")" f "the tree"
+# ... and one deeper than the daemon could follow
+a "$python" - "$D/trees/t" <<'PY'
+import os, sys
+os.chdir(sys.argv[1])
+for i in range(20000):
+    os.mkdir("d")
+    os.chdir("d")
+PY
+ready "$USER_A" deep trees/t f commit tree
+a sh -c "echo 1 >'$M/deep/complete'" || fail "$(cat "$M/deep/error")"
+is "$(ls "$D/trees/t")" f "the tree over a deep one"
+is "$(value "$M/.xferfs/ended/deep" leftovers)" 257 "what was too deep"
 stop
+
+# A staging area that somebody else has made
+for made in "mkdir -m 777" "ln -s $T/outside"; do
+	rm -rf "$T/dest2"
+	mkdir -p -m 1777 "$T/dest2"
+	mkdir -p "$T/outside"
+	# shellcheck disable=SC2086
+	a $made "$T/dest2/.xferfs"
+	"$XFERFS" "$T/dest2" "$M" 2>"$T/err" && { unmount; fail "serves another's staging area ($made)"; }
+	is "$(wc -l <"$T/err")" 1 "one line: $(cat "$T/err")"
+	is "$(stat -c %a "$T/outside")" 755 "where the link leads"
+done
