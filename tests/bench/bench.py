@@ -81,6 +81,10 @@ class Bench:
         return {name: s for name, s in samples.items() if s}
 
 
+# What is started ends with us, however we end.
+WITH_US = ["setpriv", "--pdeathsig", "TERM"]
+
+
 def median(values):
     return statistics.median(values)
 
@@ -164,7 +168,7 @@ class Nginx:
                 tls_listen="listen %s:%d ssl;" % (address, self.tls_port) if self.tls_port else ""))
         prefix = ["ip", "netns", "exec", namespace] if namespace else []
         self.process = subprocess.Popen(
-            prefix + ["nginx", "-p", self.folder, "-e", self.folder + "/nginx.error", "-c", conf, "-g", "daemon off;"],
+            WITH_US + prefix + ["nginx", "-p", self.folder, "-e", self.folder + "/nginx.error", "-c", conf, "-g", "daemon off;"],
             env=environment, pass_fds=[s.fileno() for s in sockets], stdout=bench.errors, stderr=bench.errors)
         bench.stack.callback(self.stop)
         for s in sockets:
@@ -205,12 +209,8 @@ class Nginx:
         raise RuntimeError("nginx does not answer")
 
     def stop(self):
-        self.process.send_signal(signal.SIGQUIT if self.process.poll() is None else 0)
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.terminate()
-            self.process.wait()
+        self.process.terminate()
+        self.process.wait()
 
 
 # --- xferfs -----------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class Daemon:
     def start(self):
         """Returns the seconds until the mount has answered."""
         begun = time.monotonic()
-        args = [self.bench.xferfs, "-f"]
+        args = WITH_US + [self.bench.xferfs, "-f"]
         for option in self.options:
             args += ["-o", option]
         self.process = subprocess.Popen(args + [self.dest, self.mnt], stdin=subprocess.DEVNULL,

@@ -7,6 +7,13 @@ import report
 PARTS = ["large", "small", "limited", "shared", "queue", "jobs", "idle", "control", "complete"]
 
 
+def end(number, frame):
+    """The parts clean up as they are left; once is enough."""
+    for other in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
@@ -15,7 +22,8 @@ def main():
     parser.add_argument("--rounds", type=int)
     parser.add_argument("parts", nargs="*")
     args = parser.parse_intermixed_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
     for name in args.parts or PARTS:
         bench = Bench(args.build, args.quick, args.rounds, args.xferfs)
         with bench.stack:
