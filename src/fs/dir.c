@@ -184,14 +184,15 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	cleanup(creds_free) struct creds *creds = creds_of_reader(req);
 	struct place place;
 	struct handle *h;
+	int r;
 
 	if (!ino_place(ino, &place)) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	h = creds ? handle_new(fs_of(req), place, creds) : NULL;
-	if (!h) {
-		fuse_reply_err(req, ENOMEM);
+	r = creds ? handle_new(fs_of(req), place, creds, &h) : -ENOMEM;
+	if (r < 0) {
+		fuse_reply_err(req, -r);
 		return;
 	}
 	take_ptr(creds);

@@ -76,8 +76,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (r == 0) {
 		creds = (fi->flags & O_ACCMODE) == O_RDONLY ? creds_of_reader(req) : creds_of_asker(req);
-		h = creds ? handle_new(fs, place, creds) : NULL;
-		r = h ? 0 : -ENOMEM;
+		r = creds ? handle_new(fs, place, creds, &h) : -ENOMEM;
 	}
 	if (r < 0) {
 		fuse_reply_err(req, -r);
@@ -118,6 +117,8 @@ static void read_text(fuse_req_t req, struct handle *h, size_t size, off_t offse
 	uint64_t changes = h->seen;
 	int r = offset == 0 ? ctl_render(h->fs->core, h->place, &h->row, h->creds, &text, &changes) : 0;
 
+	if (r == 0 && offset == 0 && !handle_keep(h, text.len))
+		r = -EDQUOT;
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
@@ -140,6 +141,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	cleanup(handle_put) struct handle *h = handle_get(handle_of(fi));
 	struct ask *a;
 
+	if (!handle_may_read(h)) {
+		fuse_reply_err(req, EACCES);
+		return;
+	}
 	if (h->row.read == CTL_TEXT) {
 		read_text(req, h, size, off);
 		return;

@@ -81,21 +81,102 @@ struct creds *creds_of_reader(fuse_req_t req)
 	return creds_full(ctx);
 }
 
-struct handle *handle_new(struct fs *fs, struct place place, struct creds *creds)
+/* --- guests (under fs.lock) ---------------------------------------------------------------------- */
+
+/* Counts one more handle of UID. */
+static int guest_enter(struct fs *fs, uid_t uid, struct guest **ret)
 {
+	struct guest *g = fs->guests;
+
+	while (g && g->uid != uid)
+		g = g->next;
+	if (!g) {
+		g = calloc(1, sizeof(*g));
+		if (!g)
+			return -ENOMEM;
+		*g = (struct guest) { .next = fs->guests, .uid = uid };
+		fs->guests = g;
+	}
+	if (g->handles == GUEST_HANDLES)
+		return -EDQUOT;
+	g->handles++;
+	*ret = g;
+	return 0;
+}
+
+static void guest_leave(struct fs *fs, struct handle *h)
+{
+	struct guest **at = &fs->guests, *g = h->guest;
+
+	if (!g)
+		return;
+	g->bytes -= h->kept;
+	if (--g->handles > 0)
+		return;
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	free(g);
+}
+
+bool handle_keep(struct handle *h, size_t bytes)
+{
+	bool may = true;
+
+	if (!h->guest)
+		return true;
+	pthread_mutex_lock(&h->fs->lock);
+	may = h->guest->bytes - h->kept + bytes <= GUEST_BYTES;
+	if (may) {
+		h->guest->bytes += bytes - h->kept;
+		h->kept = bytes;
+	}
+	pthread_mutex_unlock(&h->fs->lock);
+	return may;
+}
+
+/* --- handles -------------------------------------------------------------------------------------- */
+
+bool handle_may_read(const struct handle *h)
+{
+	bool staged = h->place.kind == PLACE_FILE, may = true;
+	const struct job *j;
+
+	if ((!staged && h->place.kind != PLACE_ROW) || !h->guest)
+		return true;
+	j = queue_find(core_read_lock(h->fs->core), h->place.serial);
+	/* What is left of an ended job he may read to its end. */
+	if (j)
+		may = creds_access(h->creds, j->uid, j->gid, j->mode & (staged ? 0400 : h->row.mode)) & 4;
+	core_read_unlock(h->fs->core);
+	return may;
+}
+
+int handle_new(struct fs *fs, struct place place, struct creds *creds, struct handle **ret)
+{
+	bool bound = creds->uid != 0 && creds->uid != core_daemon_uid(fs->core);
 	struct handle *h = calloc(1, sizeof(*h));
+	int r = 0;
 
 	if (!h)
-		return NULL;
+		return -ENOMEM;
 	*h = (struct handle) { .fs = fs, .place = place, .creds = creds, .fd = -1, .refs = 1 };
-	pthread_mutex_init(&h->lock, NULL);
 	pthread_mutex_lock(&fs->lock);
-	h->next = fs->handles;
-	if (h->next)
-		h->next->prev = h;
-	fs->handles = h;
+	if (bound)
+		r = guest_enter(fs, creds->uid, &h->guest);
+	if (r == 0) {
+		pthread_mutex_init(&h->lock, NULL);
+		h->next = fs->handles;
+		if (h->next)
+			h->next->prev = h;
+		fs->handles = h;
+	}
 	pthread_mutex_unlock(&fs->lock);
-	return h;
+	if (r < 0)
+		free(h);
+	else
+		*ret = h;
+	return r;
 }
 
 struct handle *handle_get(struct handle *h)
@@ -136,6 +217,7 @@ void handle_put(struct handle *h)
 			h->prev->next = h->next;
 		else
 			fs->handles = h->next;
+		guest_leave(fs, h);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	if (last)

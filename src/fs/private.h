@@ -51,6 +51,7 @@ struct fs {
 	struct resumer *resumer;
 	pthread_mutex_t lock;
 	struct handle *handles;   /* lock; those open, linked by next and prev */
+	struct guest *guests;     /* lock; who has any of them, but root and the daemon's user */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)
@@ -68,8 +69,20 @@ struct creds *creds_of_asker(fuse_req_t req);
 
 /* --- an open file or directory (handle.c) ------------------------------------------------------- */
 
+/* What one user makes the daemon keep: text that he reads stays until he closes the file. */
+#define GUEST_HANDLES 1024
+#define GUEST_BYTES (64u << 20)
+struct guest {
+	struct guest *next;         /* fs.guests; all under fs.lock */
+	uid_t uid;
+	unsigned handles;
+	size_t bytes;
+};
+
 struct handle {
 	struct handle *next, *prev; /* fs.handles */
+	struct guest *guest;        /* the opener; NULL: without limits */
+	size_t kept;                /* fs.lock; counted in guest.bytes */
 	struct fs *fs;
 	struct place place;
 	struct ctl row;             /* of control files */
@@ -88,8 +101,12 @@ struct handle {
 	struct fuse_pollhandle *ph; /* lock: of the poll that waits */
 };
 
-/* One reference is the caller's, for fi->fh. Takes CREDS on success. NULL: out of memory. */
-struct handle *handle_new(struct fs *fs, struct place place, struct creds *creds);
+/* One reference is the caller's, for fi->fh. Takes CREDS on success. -ENOMEM; -EDQUOT: he has too many. */
+int handle_new(struct fs *fs, struct place place, struct creds *creds, struct handle **ret);
+/* Whether H may keep BYTES of text, instead of what it kept. */
+bool handle_keep(struct handle *h, size_t bytes);
+/* Whether its opener may still read what H is of: the mode or the owner may have changed since. */
+bool handle_may_read(const struct handle *h);
 struct handle *handle_get(struct handle *h);
 void handle_put(struct handle *h); /* the last one frees */
 DEFINE_CLEANUP(struct handle *, handle_put)

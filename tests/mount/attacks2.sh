@@ -81,13 +81,55 @@ except OSError as e:
 PY
 rmdir "$M/names"
 
-# The daemon's own directory, by links that are there for root to follow
+# Who may not read any more reads nothing more: not the new owner's headers, nor the staged data.
 # ready USER NAME DESTINATION FILE [PROPERTY VALUE]: transferred
 ready() {
 	as "$1" sh -ec "mkdir '$M/$2'; echo '$3' >'$M/$2/destination'; echo '$URL/f $4' >'$M/$2/add'
 		[ -z '${5:-}' ] || echo '${6:-}' >'$M/$2/${5:-state}'; echo 1 >'$M/$2/resume'"
 	is "$(cat "$M/$2/wait")" transferred "$2"
 }
+ready "$USER_A" sold . f
+cat >"$T/sold.py" <<'PY'
+import os, subprocess, sys
+job, new = sys.argv[1], int(sys.argv[2])
+uid = os.stat(job).st_uid
+os.setresuid(uid, uid, 0)
+names = ["headers", "state", "log", "wait", "files/f"]
+fds = [os.open(job + "/" + n, os.O_RDONLY | os.O_NONBLOCK) for n in names]
+write = os.open(job + "/priority", os.O_WRONLY)
+def tried(f, *args):
+    try:
+        return f(*args)
+    except OSError as e:
+        return e.strerror
+assert tried(os.read, fds[1], 99) == b"transferred\n"
+os.setresuid(0, 0, 0)
+os.chown(job, new, -1)
+with open(job + "/headers", "w") as f:
+    f.write("X-Secret: word\n")
+print([tried(os.read, fd, 4096) for fd in fds] + [tried(os.write, write, b"low\n")])
+PY
+refusals=$("$python" "$T/sold.py" "$M/sold" "$(id -u "$USER_B")")
+is "$refusals" "$(printf "['Permission denied'%s]" "$(printf ", 'Permission denied'%.0s" 1 2 3 4 5)")" "after chown"
+is "$(b cat "$M/sold/headers")" "X-Secret: word" "the new owner"
+rmdir "$M/sold"
+# What one user has open is counted.
+a mkdir "$M/open"
+a "$python" - "$M/open/add" <<'PY' || fail "files open without end"
+import errno, os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+try:
+    for i in range(4000):
+        os.write(os.open(sys.argv[1], os.O_WRONLY), b"#" * 60000)
+    sys.exit("no limit")
+except OSError as e:
+    assert e.errno == errno.EDQUOT, e
+PY
+b cat "$M/.xferfs/index" >/dev/null || fail "another user"
+a cat "$M/open/state" >/dev/null || fail "after they were closed"
+rmdir "$M/open"
+
+# The daemon's own directory, by links that are there for root to follow
 a ln -s .xferfs "$D/inner"
 a ln -s . "$D/self"
 before=$(find "$D/.xferfs" -path '*/blobs/*' -prune -o -printf '%p %i\n')
