@@ -135,7 +135,7 @@ static void resumed(struct run *run, enum job_state before)
 
 	if (draft->state == before)
 		return;
-	fetch_forgive(run);
+	retry_forgive(run);
 	fault_free(take_ptr(draft->fault));
 	draft->trouble_since = draft->retry_at = 0;
 	if (before == JOB_ERROR)
@@ -303,18 +303,22 @@ static int make_dir(struct run *run, struct command *command, const struct creds
 static int remove_node(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct file *f;
+	uint32_t generation;
+	bool is_file;
 	int r = may(run, EV_CHANGE, "rm");
 
 	if (r < 0)
 		return r;
 	f = file_draft(run->draft->files, command->node);
-	if (f && run_gone(run, command->node, f->generation) < 0)
-		return -ENOMEM;
+	is_file = f;
+	generation = f ? f->generation : 0;
 	core_read_lock(run->core);
 	r = files_remove(run->draft->files, run->draft, command->node);
 	core_read_unlock(run->core);
 	if (r < 0)
 		return r;
+	if (is_file)
+		run_gone(run, command->node, generation); /* without memory: swept at the next start */
 	core_log_event(run, "removed", "id=%u", command->node);
 	return run_apply(run, EV_CHANGE);
 }

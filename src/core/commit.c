@@ -61,6 +61,7 @@ int run_apply(struct run *run, enum job_event event)
 		run->save = true;
 	if (draft->state != before) {
 		draft->notified = JOB_SUSPENDED;
+		run->errand_state = JOB_STATE_MAX;
 		run->changed |= CHANGED_STATE;
 		core_log_event(run, "state", "state=%s", job_state_word(draft->state));
 	}
@@ -144,6 +145,15 @@ static int64_t oldest_result(const struct core *c)
 	return days == LIMIT_MAX ? INT64_MIN : c->moment.wall_ms / 1000 - (int64_t)days * 86400;
 }
 
+#define PRUNE_INTERVAL 3600 /* seconds: all results are looked at each time */
+
+static bool prune_is_due(const struct core *c)
+{
+	int64_t since = c->moment.wall_ms / 1000 - c->pruned_at;
+
+	return since < 0 || since >= PRUNE_INTERVAL;
+}
+
 static int save_run(struct core *c, struct run *run)
 {
 	int r;
@@ -152,7 +162,7 @@ static int save_run(struct core *c, struct run *run)
 		r = store_drop_job(c->options.store, run->serial);
 		if (r >= 0 && run->result)
 			r = store_put_result(c->options.store, run->result);
-		return r < 0 ? r : store_prune_results(c->options.store, oldest_result(c));
+		return r;
 	}
 	r = store_put_job(c->options.store, run->draft);
 	return r < 0 ? r : store_put_drafts(c->options.store, run->draft);
@@ -167,6 +177,8 @@ static int save_all(struct core *c)
 	for (struct run *run = c->dirty; run && r >= 0; run = run->next_dirty)
 		if (run->save)
 			r = save_run(c, run);
+	if (r >= 0 && c->prune)
+		r = store_prune_results(c->options.store, oldest_result(c));
 	if (r >= 0 && c->network_changed)
 		r = store_put_setting(c->options.store, "network", network_words[c->service.network]);
 	if (r >= 0 && c->next_serial != c->saved_serial)
@@ -186,9 +198,11 @@ static int save(struct core *c)
 	size_t fresh = 0;
 	int r = 0;
 
+	c->prune = false;
 	for (struct run *run = c->dirty; run; run = run->next_dirty) {
 		any |= run->save;
 		fresh += run->fresh;
+		c->prune |= run->ended && prune_is_due(c);
 	}
 	if (fresh) { /* publishing must not fail */
 		core_read_lock(c);
@@ -220,7 +234,6 @@ static void publish_run(struct core *c, struct run *run)
 		if (run->result && queue_add_result(c->queue, run->result) < 0)
 			result_free(run->result);
 		run->result = NULL;
-		queue_prune_results(c->queue, oldest_result(c));
 		return;
 	}
 	run->draft->changes++;
@@ -275,10 +288,24 @@ static void publish(struct core *c)
 	for (struct run *run = c->dirty; run; run = run->next_dirty)
 		if (run->draft)
 			publish_run(c, run);
+	if (c->prune) {
+		queue_prune_results(c->queue, oldest_result(c));
+		c->pruned_at = c->moment.wall_ms / 1000;
+	}
 	publish_notes(c);
-	c->network_changed = false;
 	*queue_service(c->queue) = c->service;
 	core_read_unlock(c);
+	c->network_changed = c->service_changed = false;
+}
+
+void core_publish_service(struct core *c)
+{
+	if (!c->service_changed)
+		return;
+	core_read_lock(c);
+	*queue_service(c->queue) = c->service;
+	core_read_unlock(c);
+	c->service_changed = false;
 }
 
 /* --- act -------------------------------------------------------------------------------------- */
@@ -343,8 +370,6 @@ void core_drop_drafts(struct core *c)
 		c->dirty = run->next_dirty;
 		drop_run(c, run);
 	}
-	if (c->network_changed)
-		c->service.network = queue_service(c->queue)->network;
 	c->network_changed = false;
 	drop_notes(c);
 }
@@ -360,13 +385,14 @@ int core_commit(struct core *c, bool commands)
 	if (r < 0 && commands) {
 		log_error("cannot save the queue: %s; the command was refused", strerror(-r));
 		core_drop_drafts(c);
+		c->service = c->service_before;
 		return r;
 	}
 	if (r < 0) {
 		if (c->save_owed != r)
 			log_error("cannot save the queue: %s; trying again each second", strerror(-r));
 		c->save_owed = r;
-		timer_set_service(c, c->moment.now + NSEC_PER_SEC);
+		c->save_at = c->moment.now + NSEC_PER_SEC;
 		return r;
 	}
 	if (c->save_owed)

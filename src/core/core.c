@@ -124,7 +124,7 @@ static void take_fact(struct core *c, struct mail *mail)
 	if (mail->kind >= MAIL_ENGINE && mail->kind < MAIL_CORE) {
 		struct report *r = container_of(mail, struct report, mail);
 
-		fetch_report(c, r);
+		report_take(c, r);
 		report_free(r);
 		return;
 	}
@@ -169,13 +169,16 @@ static struct mail *take_facts(struct core *c, struct mail *list)
 /* What follows from facts is a fact too: committed until nothing follows any more. */
 static void commit_facts(struct core *c)
 {
+	bool acted;
+
 	do {
 		for (struct run *run = c->touched; run; run = run->next_touched)
 			if (run->unsettled) {
 				run->unsettled = false;
 				run_settle(run);
 			}
-	} while (core_commit(c, false) == 0 && c->dirty);
+		acted = c->dirty;
+	} while (core_commit(c, false) == 0 && acted);
 }
 
 static void take_commands(struct core *c, struct mail *list)
@@ -196,8 +199,7 @@ static void take_commands(struct core *c, struct mail *list)
 	}
 }
 
-/* Jobs with which nothing goes on any more are forgotten. */
-static void release_idle(struct core *c)
+static void advance(struct core *c)
 {
 	struct run *list = c->touched;
 
@@ -207,7 +209,7 @@ static void release_idle(struct core *c)
 
 		list = run->next_touched;
 		run->touched = false;
-		run_release_if_idle(run);
+		run_advance(run);
 	}
 }
 
@@ -221,6 +223,7 @@ static void turn(struct core *c, struct mail *mail)
 	timer_run(c);
 	commit_facts(c);
 	if (commands) {
+		c->service_before = c->service;
 		take_commands(c, commands);
 		r = c->save_owed ? 0 : core_commit(c, true);
 		core_answer_owed(c, r);
@@ -230,7 +233,8 @@ static void turn(struct core *c, struct mail *mail)
 		fetch_schedule(c);
 		commit_facts(c);
 	}
-	release_idle(c);
+	advance(c);
+	core_publish_service(c);
 }
 
 int64_t core_turn(struct core *c)
@@ -241,8 +245,6 @@ int64_t core_turn(struct core *c)
 
 void core_run(struct core *c)
 {
-	c->moment = c->options.moment(c->options.moment_arg);
-	limits_update(c);
 	turn(c, NULL);
 	while (!c->stopping)
 		turn(c, mailbox_wait(&c->mailbox, timer_next(c)));
@@ -281,10 +283,12 @@ int core_new(const struct core_options *options, struct core **ret)
 	c->moment = c->options.moment(c->options.moment_arg);
 	c->notes_tail = &c->notes;
 	c->owed_tail = &c->owed;
+	c->save_at = c->limits_at = c->watch_at = INT64_MAX;
 	for (int p = 0; p < PRIORITY_MAX; p++)
 		c->class_rate[p] = LIMIT_MAX;
 	c->service.online = true;
 	c->service.started = c->moment.wall_ms / 1000;
+	c->service_changed = true;
 	pthread_mutex_init(&c->read_lock, NULL);
 	mailbox_init(&c->mailbox, NULL, NULL);
 	r = sched_new(&limits, &c->sched);
@@ -306,6 +310,7 @@ struct mailbox *core_mailbox(struct core *c)
 void core_set_ports(struct core *c, const struct core_ports *ports)
 {
 	c->ports = *ports;
+	c->limits_at = 0; /* the first turn asks the timetable */
 	ports->limit_all(ports->engine, c->options.config->limit, c->options.config->foreground_exempt);
 }
 

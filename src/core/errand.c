@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool wanted(const struct run *run, const struct job *job)
+static bool wanted(const struct job *job)
 {
 	return (job->state == JOB_TRANSFERRED || job->state == JOB_ERROR) && job->props.notify &&
-	       job->notified != job->state && !run->on_errand && run->core->moment.now >= run->errand_at;
+	       job->notified != job->state;
 }
 
 static int describe(const struct run *run, const struct job *job, struct errand *e)
@@ -34,7 +34,11 @@ void errand_run(struct run *run)
 	const struct job *job = run_job(run);
 	struct errand *e;
 
-	if (!job || run->ended || c->stopped || !c->ports.errand || !wanted(run, job))
+	if (run->on_errand || c->stopped || !c->ports.errand)
+		return;
+	if (run->errand_at && (!wanted(job) || job->state != run->errand_state))
+		run->errand_at = 0; /* it was put off for another state */
+	if (!wanted(job) || c->moment.now < run->errand_at)
 		return;
 	e = errand_new(run->serial);
 	if (!e)
@@ -60,7 +64,7 @@ void errand_done(struct core *c, struct errand *e)
 		return;
 	run->on_errand = false;
 	if (!job || run->ended || job->state != run->errand_state)
-		return;
+		return; /* perhaps another one is wanted: run_advance */
 	if (e->status == 0) {
 		if (run_edit(run)) {
 			run->draft->notified = job->state;
@@ -71,5 +75,4 @@ void errand_done(struct core *c, struct errand *e)
 	log_warning("job %s (%llu): the notify command ended with %d; again in %u s", job->name,
 		(unsigned long long)e->serial, e->status, job->props.retry_delay);
 	run->errand_at = c->moment.now + job->props.retry_delay * NSEC_PER_SEC;
-	timer_set(run, run->errand_at);
 }

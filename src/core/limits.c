@@ -22,6 +22,8 @@ static unsigned minute_of_week(int64_t wall_ms)
 
 /* --- rates ------------------------------------------------------------------------------------ */
 
+#define LOOK_AGAIN 15 /* minutes: someone may set the clock, or summer time begin */
+
 static void update_rates(struct core *c)
 {
 	unsigned minute = minute_of_week(c->moment.wall_ms), soonest = 7 * 1440;
@@ -38,10 +40,11 @@ static void update_rates(struct core *c)
 			c->ports.limit_class(c->ports.engine, p, rate);
 		c->class_rate[p] = rate;
 	}
+	c->limits_at = INT64_MAX;
 	if (soonest < 7 * 1440) { /* the next minute that may change something, on its first second */
-		int64_t into = c->moment.wall_ms % 60000;
+		unsigned minutes = soonest < LOOK_AGAIN ? soonest : LOOK_AGAIN;
 
-		timer_set_service(c, c->moment.now + ((int64_t)soonest * 60000 - into) * NSEC_PER_MSEC);
+		c->limits_at = c->moment.now + ((int64_t)minutes * 60000 - c->moment.wall_ms % 60000) * NSEC_PER_MSEC;
 	}
 }
 
@@ -68,42 +71,38 @@ static enum outcome obstacle_of(const struct core *c, const struct job *job)
 	return OUTCOME_DONE;
 }
 
-static void hold_back(struct run *run, enum outcome obstacle)
+/* All that waits is tried at once. */
+static void try_again(struct run *run)
 {
-	cleanup_free char *text = NULL;
-	struct job *draft = run_edit(run);
+	retry_forgive_waiting(run);
+	if (run_job(run)->state == JOB_TRANSIENT_ERROR)
+		run_apply(run, EV_RETRY);
+}
 
+/* The job's error says so once nothing of it runs any more (settle.c). */
+static void hold_back(struct run *run)
+{
 	run_cease_all(run);
-	if (!draft)
-		return;
-	outcome_sentence(obstacle, 0, NULL, &text);
-	fault_free(draft->fault);
-	draft->fault = fault_new(obstacle, 0, 0, text, run->core->moment.wall_ms / 1000);
+	run->unsettled = true;
 }
 
 static void let_go(struct run *run)
 {
-	struct job *draft = run_edit(run);
-
-	if (!draft)
-		return;
-	fault_free(take_ptr(draft->fault));
-	draft->trouble_since = draft->retry_at = 0;
-	fetch_forgive_waiting(run);
-	if (draft->state == JOB_TRANSIENT_ERROR)
-		run_apply(run, EV_RETRY);
+	if (run_job(run)->trouble_since && run_edit(run))
+		run->draft->trouble_since = 0;
+	try_again(run);
 }
 
 static void update_obstacle(struct run *run, const struct job *job)
 {
-	enum outcome obstacle = job_state_active(job->state) ? obstacle_of(run->core, job) : OUTCOME_DONE;
+	enum outcome obstacle = obstacle_of(run->core, job);
 
-	if (!run->joined || (obstacle == run->obstacle && (obstacle == OUTCOME_DONE || job->fault)))
+	if (!run->joined || obstacle == run->obstacle)
 		return;
 	sched_hold(run->core->sched, run->serial, obstacle != OUTCOME_DONE);
 	run->obstacle = obstacle;
 	if (obstacle != OUTCOME_DONE)
-		hold_back(run, obstacle);
+		hold_back(run);
 	else
 		let_go(run);
 }
@@ -118,7 +117,7 @@ void limits_of_job(struct run *run)
 	if (!job || c->stopped)
 		return;
 	if (!job_state_active(job->state)) {
-		run->obstacle = OUTCOME_DONE;
+		limits_forget(run);
 		return;
 	}
 	if (run->rate != job->props.rate_limit)
@@ -128,6 +127,16 @@ void limits_of_job(struct run *run)
 	run->rate = job->props.rate_limit;
 	run->priority = job->props.priority;
 	update_obstacle(run, job);
+}
+
+void limits_forget(struct run *run)
+{
+	struct core *c = run->core;
+
+	run->obstacle = OUTCOME_DONE;
+	if (run->rate != LIMIT_MAX && !c->stopped)
+		c->ports.limit_job(c->ports.engine, run->serial, LIMIT_MAX);
+	run->rate = LIMIT_MAX;
 }
 
 static void visit(const void *node, VISIT which, void *arg)
@@ -143,10 +152,11 @@ void limits_network(struct core *c, bool online)
 {
 	log_info("network: %s", online ? "back" : "lost");
 	c->service.online = online;
+	c->service_changed = true;
 	limits_update(c);
 	for (struct run *run = c->touched; run && online; run = run->next_touched)
 		if (run->joined && run->obstacle == OUTCOME_DONE && run_job(run) && run_job(run)->state == JOB_TRANSIENT_ERROR)
-			let_go(run);
+			try_again(run);
 }
 
 void limits_update(struct core *c)

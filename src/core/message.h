@@ -71,6 +71,7 @@ enum wait_kind {
 	WAIT_BYTES,  /* byte `offset` of `file` is in the blob of `generation`: 0, look again. -EIO the job is in
 	              * error, -EAGAIN suspended, -ENODEV ended, -ESTALE another generation. Moves that place to
 	              * the front of the transfer while it waits. */
+	WAIT_MAX
 };
 
 struct wait {

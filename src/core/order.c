@@ -34,13 +34,28 @@ void order_unsynced(struct run *run, uint32_t file)
 		uint32_t *v = reallocarray(run->unsynced, cap, sizeof(*v));
 
 		if (!v)
-			return;
+			return; /* found again when the job is resumed */
 		run->unsynced = v;
 		run->unsynced_cap = cap;
 	}
 	run->unsynced[run->nunsynced++] = file;
 	if (!run->synced_at)
 		run->synced_at = run->core->moment.now;
+}
+
+/* Of a file that a transfer writes to, the snapshots are taken of its live progress. */
+static bool is_unsynced(const struct file *f)
+{
+	return f && !f->synced && f->state != FILE_TRANSFERRING && f->state != FILE_VERIFYING &&
+	       f->state != FILE_COMPLETED && (f->have.n || f->state == FILE_TRANSFERRED);
+}
+
+void order_all_unsynced(struct run *run, const struct job *job)
+{
+	run->nunsynced = 0;
+	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id))
+		if (is_unsynced(file_draft(job->files, id)))
+			order_unsynced(run, id);
 }
 
 static bool anything_live(const struct run *run, const struct job *job)
@@ -61,114 +76,109 @@ int64_t order_sync_deadline(const struct run *run)
 	return run->synced_at + SYNC_INTERVAL;
 }
 
-/* Takes what can be synced out of `unsynced`; a file whose end is still a draft stays for the next one. */
+static bool put_snapshot(struct order *o, uint32_t file, uint32_t generation, const struct extents *have)
+{
+	struct order_file *of = &o->files[o->nfiles];
+
+	if (extents_copy(have, &of->have) < 0)
+		return false;
+	of->file = file;
+	of->generation = generation;
+	o->nfiles++;
+	return true;
+}
+
+/* What memory does not suffice for stays in the list. */
 static struct order *make_sync(struct run *run, const struct job *job)
 {
 	struct order *o = order_new(ORDER_SYNC, run->serial, run->nunsynced + run->ntransfers);
-	size_t n = 0, kept = 0;
+	size_t kept = 0;
 
 	if (!o)
 		return NULL;
+	o->nfiles = 0;
 	for (size_t i = 0; i < run->nunsynced; i++) {
 		uint32_t id = run->unsynced[i];
 		const struct file *f = file_now(job->files, id);
 
-		if (f != file_draft(job->files, id)) {
-			run->unsynced[kept++] = id;
-			continue;
-		}
-		if (!f || f->synced || f->state != FILE_TRANSFERRED)
-			continue;
-		o->files[n].file = id;
-		o->files[n].generation = f->generation;
-		if (extents_copy(&f->have, &o->files[n].have) >= 0)
-			n++;
-		else
+		if (is_unsynced(f) && !put_snapshot(o, id, f->generation, &f->have))
 			run->unsynced[kept++] = id;
 	}
 	run->nunsynced = kept;
 	for (const struct transfer *t = run->transfers; t; t = t->next) {
 		const struct live *live = file_live(job->files, t->file);
 
-		if (!live || live->generation != t->generation || !live->have.n)
-			continue;
-		o->files[n].file = t->file;
-		o->files[n].generation = t->generation;
-		if (extents_copy(&live->have, &o->files[n].have) >= 0)
-			n++;
+		if (live && live->generation == t->generation && live->have.n)
+			put_snapshot(o, t->file, t->generation, &live->have);
 	}
-	o->nfiles = n;
 	return o;
 }
 
 /* Something to sync, and either its time has come or nothing more will come that would wait for it. */
-void order_sync(struct run *run, bool now)
+void order_sync(struct run *run)
 {
 	const struct job *job = queue_find(run->core->queue, run->serial);
-	bool quiet = !run->ntransfers && !run->verifying;
+	bool goes_on = run->ntransfers || run->verifying;
 	struct order *o;
 
-	if (!job || run->syncing || run->ended || run->place > PLACE_WANTED || run->core->stopped)
+	if (run->syncing || run->place != PLACE_NONE || run->core->stopped)
 		return;
 	if (!run->nunsynced && !anything_live(run, job)) {
 		run->synced_at = 0;
 		return;
 	}
-	quiet = quiet && !(run->joined && sched_waiting(run->core->sched, run->serial));
-	if (!now && !quiet && run->core->moment.now < order_sync_deadline(run)) {
-		timer_set(run, order_sync_deadline(run));
-		return;
-	}
-	o = make_sync(run, job);
-	if (!o)
+	if (run->obstacle == OUTCOME_DONE && sched_waiting(run->core->sched, run->serial))
+		goes_on = true;
+	if (goes_on && run->core->moment.now < order_sync_deadline(run))
 		return;
 	run->synced_at = run->core->moment.now;
-	if (!o->nfiles) {
+	o = make_sync(run, job);
+	if (o && o->nfiles) {
+		run->syncing = true;
+		send(run->core, o);
+	} else {
 		order_free(o);
-		return; /* asked again when what is drafted has been published */
 	}
-	run->syncing = true;
-	send(run->core, o);
 }
 
-static void fail_sync(struct run *run, uint32_t file, struct file *version, int err)
+/* The file, whose draft is VERSION, fails for a reason of the disk's, or its checksum is wrong. */
+static void fail_file(struct run *run, uint32_t file, struct file *version, int err)
 {
-	struct report r = {.outcome = err == -ENOSPC || err == -EDQUOT ? OUTCOME_DISK_FULL : OUTCOME_DISK, .err = -err,
-		.text = (char *)strerror(-err), .retry_after_s = -1};
-	cleanup_free char *text = NULL;
+	const bool full = err == -ENOSPC || err == -EDQUOT;
+	struct report r = {.outcome = OUTCOME_CHECKSUM, .retry_after_s = -1};
 
-	/* What was not synced may be anything: the file begins again. */
-	run_gone(run, file, version->generation);
-	version->generation++;
-	version->state = FILE_FAILED;
-	extents_release(&version->have);
-	fault_free(version->fault);
-	outcome_sentence(r.outcome, 0, r.text, &text);
-	version->fault = fault_new(r.outcome, 0, -err, text, run->core->moment.wall_ms / 1000);
-	run->core->service.errors[r.outcome]++;
+	if (err != -EBADMSG) {
+		r.outcome = full ? OUTCOME_DISK_FULL : OUTCOME_DISK;
+		r.err = -err;
+		r.text = (char *)strerrordesc_np(-err);
+	}
+	report_start_over(run, file, version);
+	if (full)
+		report_fail_softly(run, file, version, &r);
+	else
+		report_fail_hard(run, version, &r);
 }
 
-static void synced_file(struct run *run, const struct job *job, struct order_file *of)
+static void synced_file(struct run *run, struct order_file *of)
 {
-	const struct file *now = file_draft(job->files, of->file);
+	const struct file *now = file_draft(run_job(run)->files, of->file);
 	struct file version;
 
-	if (!now || now->generation != of->generation || now->state == FILE_COMPLETED || file_copy(now, &version) < 0)
+	if (!now || now->generation != of->generation || now->state == FILE_COMPLETED)
 		return;
-	if (of->err < 0 && now->state != FILE_TRANSFERRING) {
-		fail_sync(run, of->file, &version, of->err);
-	} else if (of->err < 0) {
-		file_release(&version);
+	if (of->err < 0 && now->state == FILE_TRANSFERRING)
 		return; /* the transfer goes on and will say so itself, or the next sync does */
-	} else {
-		if (extents_total(&of->have) >= extents_total(&version.have)) {
-			extents_release(&version.have);
-			version.have = of->have;
-			memset(&of->have, 0, sizeof(of->have));
-			version.synced = true;
-		} else if (version.state == FILE_TRANSFERRED || version.state == FILE_QUEUED) {
-			order_unsynced(run, of->file); /* more has come since the snapshot */
-		}
+	if (file_copy(now, &version) < 0)
+		return;
+	if (of->err < 0) {
+		fail_file(run, of->file, &version, of->err); /* what was not synced may be anything */
+	} else if (extents_total(&of->have) >= extents_total(&version.have)) {
+		extents_release(&version.have);
+		version.have = of->have;
+		memset(&of->have, 0, sizeof(of->have));
+		version.synced = true;
+	} else if (is_unsynced(&version)) {
+		order_unsynced(run, of->file); /* more has come since the snapshot */
 	}
 	if (run_set_file(run, of->file, &version) < 0)
 		file_release(&version);
@@ -177,73 +187,57 @@ static void synced_file(struct run *run, const struct job *job, struct order_fil
 
 static void sync_done(struct run *run, struct order *o)
 {
-	const struct job *job = run_job(run);
-
 	run->syncing = false;
-	if (!job || run->ended)
+	if (!run_job(run) || run->ended)
 		return;
 	for (size_t i = 0; i < o->nfiles; i++)
-		synced_file(run, job, &o->files[i]);
+		synced_file(run, &o->files[i]);
 	run->synced_at = run->ntransfers || run->nunsynced ? run->core->moment.now : 0;
-	if (o->nfiles && run_edit(run))
+	run_count_active_time(run);
+	if (run_edit(run))
 		run->draft->last_alive = run->core->moment.wall_ms / 1000;
-	if (run->synced_at)
-		timer_set(run, order_sync_deadline(run));
 }
 
 /* --- VERIFY ----------------------------------------------------------------------------------- */
 
-void order_verify(struct run *run, uint32_t file, uint64_t size, struct digest *digest)
+int order_verify(struct run *run, uint32_t file, uint64_t size, struct digest *digest)
 {
 	const struct job *job = run_job(run);
-	const struct file *version = file_draft(job->files, file);
 	const struct source_extra *extra = file_source(job->files, file)->extra;
 	struct order *o = order_new(ORDER_VERIFY, run->serial, 1);
 
 	if (!o) {
 		digest_free(digest);
-		return;
+		return -ENOMEM;
 	}
 	o->files[0].file = file;
-	o->files[0].generation = version->generation;
+	o->files[0].generation = file_draft(job->files, file)->generation;
 	o->files[0].digest = digest;
 	o->files[0].digest_kind = extra->digest_kind;
 	memcpy(o->files[0].want, extra->digest, sizeof(o->files[0].want));
 	o->files[0].size = size;
 	run->verifying++;
 	send(run->core, o);
+	return 0;
 }
 
-static void verified_file(struct run *run, const struct job *job, const struct order_file *of)
+static void verified_file(struct run *run, const struct order_file *of)
 {
-	const struct file *now = file_draft(job->files, of->file);
+	const struct file *now = file_draft(run_job(run)->files, of->file);
 	struct file version;
 
 	if (!now || now->generation != of->generation || now->state != FILE_VERIFYING || file_copy(now, &version) < 0)
 		return;
 	if (of->err == 0) {
 		version.state = FILE_TRANSFERRED;
+		version.synced = false;
 		run->core->service.files_transferred++;
 		order_unsynced(run, of->file);
 	} else if (of->err == -ECANCELED) {
 		version.state = FILE_QUEUED;
+		run_ready(run, of->file);
 	} else {
-		enum outcome outcome = of->err == -EBADMSG ? OUTCOME_CHECKSUM : OUTCOME_DISK;
-		cleanup_free char *text = NULL;
-
-		outcome_sentence(outcome, 0, of->err == -EBADMSG ? NULL : strerror(-of->err), &text);
-		run_gone(run, of->file, version.generation);
-		version.generation++;
-		version.state = FILE_FAILED;
-		version.size = SIZE_UNKNOWN;
-		free(take_ptr(version.validator));
-		extents_release(&version.have);
-		fault_free(version.fault);
-		version.fault = fault_new(outcome, 0, of->err == -EBADMSG ? 0 : -of->err, text,
-			run->core->moment.wall_ms / 1000);
-		run->save = true;
-		run->core->service.errors[outcome]++;
-		core_log_event(run, "trouble", "code=%s", outcome_word(outcome));
+		fail_file(run, of->file, &version, of->err);
 	}
 	if (run_set_file(run, of->file, &version) < 0)
 		file_release(&version);
@@ -251,11 +245,9 @@ static void verified_file(struct run *run, const struct job *job, const struct o
 
 static void verify_done(struct run *run, struct order *o)
 {
-	const struct job *job = run_job(run);
-
 	run->verifying--;
-	if (job && !run->ended)
-		verified_file(run, job, &o->files[0]);
+	if (run_job(run) && !run->ended)
+		verified_file(run, &o->files[0]);
 }
 
 /* --- PREPARE and PLACE ------------------------------------------------------------------------ */
@@ -320,11 +312,9 @@ static void send_placing(struct run *run, enum order_kind kind)
 
 void order_place(struct run *run)
 {
-	/* Made of what is published: a file whose end is still a draft would be left out, and dropped when
-	 * the job ends. run_act asks again. */
-	if (run->dirty || run->core->stopped)
+	if (run->core->stopped)
 		return;
-	if (run->place == PLACE_PREPARED)
+	if (run->place == PLACE_PREPARED) /* and saved: invariant 6 */
 		send_placing(run, ORDER_PLACE);
 	if (run->place != PLACE_WANTED || run->transfers || run->syncing || run->verifying)
 		return;
@@ -363,7 +353,7 @@ static void prepared_file(struct run *run, const struct job *job, const struct o
 
 	if (!to_place(now) || file_copy(now, &version) < 0)
 		return;
-	version.synced = true;
+	version.synced = version.synced || of->err == 0;
 	version.dev = of->err < 0 ? 0 : of->dev;
 	version.ino = of->err < 0 ? 0 : of->ino;
 	if (of->err < 0)
@@ -421,6 +411,26 @@ static void prepare_done(struct run *run, struct order *o)
 	run->place = PLACE_PREPARED;
 }
 
+/* Whole files of which nobody has said that they were placed: whatever the reason, none is dropped. */
+static void fail_left_out(struct run *run)
+{
+	const struct job *job = run_job(run);
+
+	if (!job->tally.transferred)
+		return;
+	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
+		const struct file *f = file_draft(run_job(run)->files, id);
+		struct order_file left_out = {.file = id, .err = -EIO};
+
+		if (!to_place(f) || f->fault || files_path(run_job(run)->files, id, &left_out.path) < 0)
+			continue;
+		placed_file(run, run_job(run), &left_out);
+		free(left_out.path);
+	}
+	if (!run->place_err)
+		run->place_err = -EIO;
+}
+
 static void place_done(struct run *run, struct order *o)
 {
 	const struct job *job = run_job(run);
@@ -433,11 +443,14 @@ static void place_done(struct run *run, struct order *o)
 	run->leftovers += o->leftovers;
 	run_edit(run);
 	run->save = true;
+	fail_left_out(run);
 	if (run->place_err) {
 		placing_failed(run, run->place_err);
 		return;
 	}
 	run->place = PLACE_NONE;
+	if (run_job(run)->completer)
+		run->ended_by = run_job(run)->completer->uid;
 	partial = run_job(run)->tally.completed < run_job(run)->tally.files;
 	if (run_apply(run, EV_PLACED) == 0)
 		run_end(run, partial, "command");
@@ -460,10 +473,12 @@ void order_drop(struct run *run)
 {
 	struct order *o = run->core->stopped ? NULL : order_new(ORDER_DROP, run->serial, 0);
 
-	if (o)
+	if (o) {
 		send(run->core, o);
-	else
-		run->dropping = run->ended = false; /* swept at the next start */
+		return;
+	}
+	run->dropping = run->ended = false; /* swept at the next start */
+	run_answer_held(run, run->core->stopped ? -ENODEV : 0);
 }
 
 /* Known only after the job has ended and was saved: its result is corrected. */
@@ -519,6 +534,4 @@ void order_done(struct core *c, struct order *o)
 		dropped(run, o);
 		break;
 	}
-	if (run->ended && !run->dirty)
-		run_finish(run);
 }

@@ -16,18 +16,23 @@ static int restart_job(struct core *c, uint64_t serial)
 	struct run *run;
 	struct rule rule;
 	int r = job_rule(job->state, EV_RESTART, &rule);
+	bool rests = r >= 0 && rule.next == job->state && !rule.fx && !job_state_active(rule.next);
 
 	timer_watch(c, job);
-	if (r >= 0 && rule.next == job->state && !rule.fx && !job_state_active(rule.next)) {
-		run = job->props.notify && job->notified != job->state ? run_get(c, serial) : NULL;
-		if (run)
-			timer_set(run, c->moment.now); /* the notify command may be owed */
-		return 0;
-	}
-	if (r < 0)
+	/* Of one that rests the notify command may be owed, or a sync. */
+	if (r < 0 || (rests && !job->tally.unsynced && (!job->props.notify || job->notified == job->state)))
 		return r;
 	run = run_get(c, serial);
-	return run ? run_apply(run, EV_RESTART) : -ENOMEM;
+	if (!run)
+		return -ENOMEM;
+	if (job->tally.unsynced)
+		order_all_unsynced(run, job);
+	if (rests)
+		return 0;
+	r = run_apply(run, EV_RESTART);
+	if (r >= 0 && job_state_active(rule.next))
+		retry_forgive_waiting(run); /* their deadlines went with the process */
+	return r;
 }
 
 static bool is_named(void *arg, uint64_t serial, uint32_t file, uint32_t generation)

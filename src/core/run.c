@@ -1,4 +1,4 @@
-/* What goes on with a job: joining the scheduler, stopping, settling, ending. */
+/* What goes on with a job: joining the scheduler, stopping, going on, ending. */
 #include "core/state.h"
 
 #include "base/clock.h"
@@ -41,17 +41,20 @@ struct run *run_get(struct core *c, uint64_t serial)
 	struct run *run = run_find(c, serial);
 
 	if (!run) {
-		run = calloc(1, sizeof(*run));
+		run = timer_reserve(c) < 0 ? NULL : calloc(1, sizeof(*run));
 		if (!run)
 			return NULL;
 		run->serial = serial;
 		run->core = c;
-		run->deadline = INT64_MAX;
+		run->deadline = run->wait_deadline = INT64_MAX;
 		run->obstacle = OUTCOME_DONE;
+		run->rate = LIMIT_MAX;
+		run->priority = PRIORITY_MAX;
 		if (!tsearch(run, &c->runs, by_serial)) {
 			free(run);
 			return NULL;
 		}
+		c->nruns++;
 	}
 	run_touch(run);
 	return run;
@@ -61,8 +64,10 @@ void run_free(struct run *run)
 {
 	struct core *c = run->core;
 
-	assert(!run->waiters);
+	assert(!waiters_any(run));
 	tdelete(run, &c->runs, by_serial);
+	c->nruns--;
+	timer_drop(run);
 	run_answer_held(run, -ENODEV);
 	while (run->transfers) {
 		struct transfer *t = run->transfers;
@@ -81,14 +86,36 @@ void run_free(struct run *run)
 	free(run);
 }
 
-static bool idle(const struct run *run)
+/* --- what may go on now ----------------------------------------------------------------------- */
+
+/* Blobs are deleted only when no transfer can make one any more. */
+static void drop_blobs(struct run *run)
 {
-	return !run->dirty && !run->on_errand && !run->errand_at && !run->joined && !run->transfers && !run->syncing && !run->nunsynced && !run->verifying &&
-	       run->place == PLACE_NONE && !run->ended && !run->held && !run->waiters && !run->active_since;
+	if (run->transfers || run->syncing || run->verifying || run->place != PLACE_NONE || run->dropping)
+		return;
+	run->dropping = true;
+	order_drop(run);
 }
 
-void run_release_if_idle(struct run *run)
+static bool idle(const struct run *run)
 {
+	if (run->dirty || run->ended || run->transfers || run->syncing || run->verifying || run->place != PLACE_NONE ||
+	    run->held || run->on_errand || waiters_any(run))
+		return false;
+	return !run_job(run) || !(run->joined || run->nunsynced || run->errand_at);
+}
+
+void run_advance(struct run *run)
+{
+	if (run->ended && !run->dirty) {
+		drop_blobs(run);
+	} else if (!run->dirty && run_job(run)) {
+		order_place(run);
+		order_sync(run);
+		errand_run(run);
+		if (run->held && run->place == PLACE_NONE)
+			run_answer_held(run, run->place_err);
+	}
 	if (idle(run))
 		run_free(run);
 	else
@@ -136,10 +163,10 @@ void run_forget_gone(struct run *run)
 static void bury(struct run *run)
 {
 	for (struct gone *g = run->gone; g; g = g->next) {
-		struct transfer *t = fetch_find(run, g->file);
+		struct transfer *t = slot_find(run, g->file);
 
 		if (t && t->generation == g->generation)
-			fetch_cease(t); /* the blob goes when the transfer has ended */
+			slot_cease(t); /* the blob goes when the transfer has ended */
 		else
 			order_drop_blob(run, g->file, g->generation);
 	}
@@ -150,7 +177,7 @@ static void offer(struct run *run, const struct job *job, uint32_t file)
 {
 	const struct file *f = file_now(job->files, file);
 
-	if (f && f->state == FILE_QUEUED && !fetch_find(run, file))
+	if (f && f->state == FILE_QUEUED && !slot_find(run, file))
 		sched_file_waits(run->core->sched, run->serial, file, false);
 }
 
@@ -160,6 +187,8 @@ static void join(struct run *run, const struct job *job)
 		return;
 	run->joined = true;
 	run->resumed_at = run->core->moment.now;
+	if (job->tally.unsynced)
+		order_all_unsynced(run, job);
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id))
 		offer(run, job, id);
 }
@@ -181,20 +210,30 @@ static void follow_state(struct run *run, const struct job *job)
 	run->nready = 0;
 }
 
+/* It is not in the queue any more. */
+static void part(struct run *run)
+{
+	struct core *c = run->core;
+
+	if (run->joined)
+		sched_leave(c->sched, run->serial);
+	run->joined = false;
+	limits_forget(run);
+	if (run->verifying && !c->stopped)
+		c->ports.cancel_orders(c->ports.mover, run->serial); /* they may take minutes */
+}
+
 void run_act(struct run *run, unsigned fx)
 {
 	const struct job *job = queue_find(run->core->queue, run->serial);
 
 	run_touch(run);
-	if (fx & FX_STOP) {
+	if (fx & FX_STOP)
 		run_cease_all(run);
+	if (fx & (FX_STOP | FX_CLOCKS))
 		run->nretries = 0;
-	}
 	if (!job) {
-		if (run->joined)
-			sched_leave(run->core->sched, run->serial);
-		run->joined = false;
-		run_finish(run);
+		part(run);
 		return;
 	}
 	bury(run);
@@ -202,132 +241,13 @@ void run_act(struct run *run, unsigned fx)
 	limits_of_job(run);
 	if (fx & FX_PLACE)
 		run->place = PLACE_WANTED;
-	order_place(run);
-	if (run->place == PLACE_NONE && run->held)
-		run_answer_held(run, run->place_err); /* complete could not place everything */
-	order_sync(run, false);
-	errand_run(run);
 	run->unsettled = run->unsettled || job_state_active(job->state);
 }
 
 void run_cease_all(struct run *run)
 {
 	for (struct transfer *t = run->transfers; t; t = t->next)
-		fetch_cease(t);
-}
-
-/* --- settling --------------------------------------------------------------------------------- */
-
-/* The seconds that the job has spent connecting and transferring (max_download_time). */
-static void count_active_time(struct run *run)
-{
-	int64_t now = run->core->moment.now;
-
-	if (run->ntransfers && !run->active_since) {
-		run->active_since = now;
-	} else if (!run->ntransfers && run->active_since) {
-		struct job *draft = run_edit(run);
-
-		if (draft)
-			draft->active_seconds += (now - run->active_since) / NSEC_PER_SEC;
-		run->active_since = 0;
-	}
-}
-
-static void fail_job(struct run *run, enum outcome outcome)
-{
-	struct job *draft = run_edit(run);
-	cleanup_free char *text = NULL;
-
-	if (!draft || run_apply(run, EV_HARD_ERROR) < 0)
-		return;
-	outcome_sentence(outcome, 0, NULL, &text);
-	fault_free(draft->fault);
-	draft->fault = fault_new(outcome, 0, 0, text, run->core->moment.wall_ms / 1000);
-	run->core->service.errors[outcome]++;
-}
-
-static bool too_long_without_progress(const struct run *run, const struct job *job)
-{
-	int64_t wall = run->core->moment.wall_ms / 1000;
-
-	return job->trouble_since && job->props.no_progress_timeout != UINT32_MAX &&
-	       wall - job->trouble_since >= job->props.no_progress_timeout;
-}
-
-static bool too_long_active(const struct run *run, const struct job *job)
-{
-	int64_t active = job->active_seconds;
-
-	if (run->active_since)
-		active += (run->core->moment.now - run->active_since) / NSEC_PER_SEC;
-	return job->props.max_download_time != UINT32_MAX && active >= job->props.max_download_time;
-}
-
-/* Nothing can go on now. */
-static void settle_trouble(struct run *run, const struct job *job)
-{
-	if (job->tally.waiting || run->obstacle != OUTCOME_DONE) {
-		struct job *draft;
-		int64_t deadline = fetch_retry_deadline(run);
-
-		if (job->state == JOB_TRANSIENT_ERROR)
-			return;
-		if (run_apply(run, EV_SOFT_ERROR) < 0)
-			return;
-		draft = run->draft;
-		if (!draft->trouble_since)
-			draft->trouble_since = run->core->moment.wall_ms / 1000;
-		draft->retry_at = deadline == INT64_MAX ? 0 :
-			run->core->moment.wall_ms / 1000 + (deadline - run->core->moment.now + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
-	} else if (job->tally.failed) {
-		run_apply(run, EV_HARD_ERROR);
-	}
-}
-
-static bool all_here(const struct run *run, const struct job *job)
-{
-	return job->tally.files && job->tally.transferred + job->tally.completed == job->tally.files &&
-	       !job->tally.unsynced && !run->syncing && !run->verifying;
-}
-
-static void settle_done(struct run *run)
-{
-	struct job *draft;
-
-	if (run_apply(run, EV_DONE) < 0)
-		return;
-	draft = run->draft;
-	draft->transferred_at = run->core->moment.wall_ms / 1000;
-	if (draft->props.on_transferred == ON_TRANSFERRED_COMPLETE)
-		command_complete_as_owner(run);
-}
-
-void run_settle(struct run *run)
-{
-	const struct job *job = run_job(run);
-
-	if (!job || run->ended)
-		return;
-	count_active_time(run);
-	job = run_job(run);
-	if (!job_state_active(job->state) && job->state != JOB_ERROR)
-		return;
-	if (all_here(run, job))
-		settle_done(run);
-	else if (job->state == JOB_ERROR)
-		return;
-	else if (too_long_active(run, job))
-		fail_job(run, OUTCOME_MAX_TIME);
-	else if (too_long_without_progress(run, job) && !run->transfers)
-		fail_job(run, OUTCOME_NO_PROGRESS);
-	else if (run->transfers || run->syncing || run->nunsynced || run->verifying)
-		return;
-	else if (run->joined && run->obstacle == OUTCOME_DONE && sched_waiting(run->core->sched, run->serial)) {
-		if (job->state == JOB_CONNECTING || job->state == JOB_TRANSFERRING)
-			run_apply(run, EV_YIELD);
-	} else if (run->joined && !run->nready)
-		settle_trouble(run, job);
+		slot_cease(t);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -377,15 +297,6 @@ void run_end(struct run *run, bool partial, const char *reason)
 	log_info("job %s (%llu, uid %u) %s by uid %u (%s): %u of %u files saved", draft->name,
 		(unsigned long long)draft->serial, draft->uid, job_state_word(draft->state), run->ended_by, reason,
 		draft->tally.completed, draft->tally.files);
-}
-
-/* Blobs are deleted only when no transfer can make one any more. */
-void run_finish(struct run *run)
-{
-	if (run->transfers || run->syncing || run->verifying || run->place != PLACE_NONE || run->dropping)
-		return;
-	run->dropping = true;
-	order_drop(run);
 }
 
 void run_answer_held(struct run *run, int err)

@@ -5,10 +5,14 @@
  *	core.c     lifecycle, the loop, the turn
  *	commit.c   save, publish, act: how drafts become the truth
  *	command.c  what users ask: one function per command, by table; drafts only
- *	run.c      what goes on with a job: joining the scheduler, stopping, settling, ending
- *	fetch.c    transfers: starting them, and the engine's reports
+ *	run.c      what goes on with a job: joining the scheduler, stopping, going on, ending
+ *	settle.c   what follows from the states of a job's files
+ *	slots.c    the table of transfers
+ *	fetch.c    starting them, as the scheduler says
+ *	report.c   what the engine reports of them
+ *	retry.c    files that are tried again
  *	order.c    the mover's orders: sync, verify, prepare, place, drop
- *	timer.c    one heap of deadlines, one tick per job
+ *	timer.c    one heap of deadlines, one per job with which something goes on
  *	waiters.c  parked requests
  *	errand.c   the notify command
  *	limits.c   bandwidth, timetable, network: what holds a job back
@@ -30,6 +34,9 @@ struct transfer {
 	struct run *run;
 	uint32_t file, generation;
 	bool ceasing;
+	uint64_t had;          /* bytes when it was started */
+	uint64_t rate;         /* as reported last; summed up in core->service */
+	unsigned connections;  /* likewise */
 	uint64_t wanted;       /* as told to the engine; UINT64_MAX: nobody waits */
 	struct transfer *next; /* run->transfers, or the free list */
 };
@@ -72,7 +79,7 @@ struct run {
 	bool dirty;
 	bool save;               /* the draft must be durable before it is seen */
 	bool fresh;              /* not in the queue yet */
-	bool unsettled;          /* something has changed that may change the state */
+	bool unsettled;          /* something has changed that may change the state: run_settle looks */
 	unsigned fx;             /* FX_*: to act upon once published */
 	unsigned changed;        /* CHANGED_*: for the hooks */
 	char *old_name;          /* CHANGED_NAME, CHANGED_GONE */
@@ -85,23 +92,23 @@ struct run {
 	bool joined;             /* known to the scheduler */
 	struct transfer *transfers;
 	uint32_t ntransfers;
-	enum job_priority priority; /* as the engine knows it */
-	uint64_t rate;           /* likewise */
+	enum job_priority priority; /* as the engine knows it; PRIORITY_MAX: it does not */
+	uint64_t rate;           /* likewise; LIMIT_MAX */
 	enum outcome obstacle;   /* OUTCOME_DONE: none; BANDWIDTH, METERED, OFFLINE: nothing may start */
 	struct fetch_options *options; /* made when the first transfer starts; dropped when properties change */
 	struct retry *retries;   /* files that wait for another try */
 	size_t nretries, retries_cap;
+	int64_t retry_at;        /* the earliest of them */
 	int64_t active_since;    /* for active_seconds; 0: not active */
 	int64_t resumed_at;      /* for the queue latency; 0: the first byte was seen */
 
 	/* Orders */
-	uint32_t *unsynced;      /* transferred files whose bytes are to be synced */
+	uint32_t *unsynced;      /* files without a transfer whose bytes are to be synced */
 	size_t nunsynced, unsynced_cap;
 	bool syncing;
 	int64_t synced_at;
 	uint32_t verifying;
 	enum place place;
-	unsigned place_errors;
 	int place_err;           /* the first errno */
 	uid_t ended_by;
 	unsigned leftovers;      /* temporary files that could not be deleted */
@@ -114,11 +121,13 @@ struct run {
 
 	/* The notify command */
 	bool on_errand;
-	enum job_state errand_state;
+	enum job_state errand_state; /* JOB_STATE_MAX: the job has been in another one since */
 	int64_t errand_at;       /* not before; 0: at once */
 
-	struct waiter *waiters;
-	int64_t deadline;        /* earliest entry in the heap; INT64_MAX: none */
+	struct waiter *waiters[WAIT_MAX];
+	int64_t wait_deadline;   /* not after the earliest of theirs */
+	int64_t deadline;        /* of its tick */
+	size_t timer;            /* 1 + its place in the heap; 0: none */
 };
 
 struct waiter {
@@ -148,12 +157,6 @@ struct owed {
 	struct run *of;     /* whose `refused` says why */
 };
 
-struct timer {
-	int64_t deadline;
-	uint64_t serial;
-	bool watch; /* the one entry per job for inactivity and age; the others belong to its run */
-};
-
 struct core {
 	struct core_options options;
 	struct mailbox mailbox;
@@ -169,6 +172,7 @@ struct core {
 	uint64_t random;            /* retry jitter */
 
 	void *runs;                 /* tsearch by serial */
+	size_t nruns;
 	struct run *dirty;          /* with a draft in this turn */
 	struct run *touched;        /* looked at in this turn: to be settled, and forgotten when idle */
 	struct note *notes, **notes_tail;
@@ -182,14 +186,21 @@ struct core {
 	struct transfer *free_slots;
 	uint64_t transfer_seq;
 
-	struct timer *timers;       /* heap */
+	struct run **timers;        /* heap, by run->deadline; room for all runs */
 	size_t ntimers, timers_cap;
+	int64_t save_at;            /* of the service itself: a save that is owed is tried again, */
+	int64_t limits_at;          /* the timetable says something else, */
+	int64_t watch_at;           /* a job may have become too old */
 	void *waiters;              /* tsearch by id */
 
-	struct service service;     /* the master copy; published with each turn */
+	struct service service;     /* the master copy; published at the end of a turn */
+	struct service service_before; /* the commands of this turn */
+	bool service_changed;
 	bool network_changed;       /* service.network is to be saved */
 	struct timetable *timetable;
 	uint64_t class_rate[PRIORITY_MAX];
+	int64_t pruned_at;          /* wall seconds: when old results were looked for */
+	bool prune;                 /* in this save */
 };
 
 #define SYNC_INTERVAL (2 * NSEC_PER_SEC) /* what a crash may cost */
@@ -212,6 +223,7 @@ int run_set_file(struct run *run, uint32_t file, struct file *version);
  * owed answer gets the errno; else they are kept and the save is repeated. */
 int core_commit(struct core *c, bool commands);
 void core_drop_drafts(struct core *c);
+void core_publish_service(struct core *c);
 void core_owe(struct core *c, struct reply *reply, int err, const struct answer *answer, struct run *hold, struct run *of);
 void core_answer_owed(struct core *c, int err);
 
@@ -225,38 +237,62 @@ int command_complete_as_owner(struct run *run);
 
 struct run *run_get(struct core *c, uint64_t serial);  /* makes it; NULL: out of memory */
 struct run *run_find(struct core *c, uint64_t serial); /* NULL: none */
-void run_touch(struct run *run);                /* to be settled and perhaps forgotten at the end of this turn */
-void run_release_if_idle(struct run *run);
+void run_touch(struct run *run);                /* to be settled and advanced at the end of this turn */
+/* After the turn was saved and answered: sends what may be sent now; frees RUN when nothing goes on. */
+void run_advance(struct run *run);
 void run_act(struct run *run, unsigned fx);    /* after publishing */
 void run_forget_gone(struct run *run);
-int run_gone(struct run *run, uint32_t file, uint32_t generation);
+int run_gone(struct run *run, uint32_t file, uint32_t generation); /* the blob goes with this turn */
 void run_ready(struct run *run, uint32_t file);   /* FILE may start once this turn is published */
-void run_settle(struct run *run);              /* drafts what follows from the files' states */
 void run_cease_all(struct run *run);
 void run_end(struct run *run, bool partial, const char *reason); /* drafts the end of a job in a final state */
-void run_finish(struct run *run);              /* an ended run without transfers: drop its blobs */
 void run_answer_held(struct run *run, int err);
 void run_free(struct run *run);
+
+/* --- settle.c -------------------------------------------------------------------------------- */
+
+void run_settle(struct run *run);
+void run_count_active_time(struct run *run);   /* so far */
+
+/* --- slots.c --------------------------------------------------------------------------------- */
+
+struct transfer *slot_take(struct run *run, uint32_t file, const struct file *version); /* NULL: out of memory */
+void slot_release(struct transfer *t);     /* it has ended: the scheduler gets its slot back */
+struct transfer *slot_by_id(struct core *c, uint64_t id);         /* NULL: a late report */
+struct transfer *slot_find(struct run *run, uint32_t file);       /* NULL */
+void slot_cease(struct transfer *t);
+void slot_gauge(struct transfer *t, uint64_t rate, unsigned connections);
 
 /* --- fetch.c --------------------------------------------------------------------------------- */
 
 void fetch_schedule(struct core *c);           /* asks the scheduler, drafts and starts */
-void fetch_report(struct core *c, struct report *r); /* borrows */
-void fetch_cease(struct transfer *t);
 void fetch_forget(struct core *c);              /* those that were never sent */
-struct transfer *fetch_find(struct run *run, uint32_t file);
-void fetch_retry_due(struct run *run);         /* files whose delay is over become queued */
-void fetch_forgive(struct run *run);           /* waiting and failed files become queued (RESUME) */
-void fetch_forgive_waiting(struct run *run);   /* only the waiting ones (the network is back) */
-int64_t fetch_retry_deadline(const struct run *run);
+
+/* --- report.c -------------------------------------------------------------------------------- */
+
+void report_take(struct core *c, struct report *r); /* borrows */
+/* The draft VERSION begins from nothing, in a new blob: what there is belongs to another version on the
+ * server or is proven wrong, and bytes of two versions never meet in one blob (invariant 7). */
+void report_start_over(struct run *run, uint32_t file, struct file *version);
+void report_fail_softly(struct run *run, uint32_t file, struct file *version, const struct report *r);
+void report_fail_hard(struct run *run, struct file *version, const struct report *r);
+
+/* --- retry.c --------------------------------------------------------------------------------- */
+
+void retry_later(struct run *run, uint32_t file, int64_t delay);
+int64_t retry_deadline(const struct run *run); /* INT64_MAX: none */
+void retry_due(struct run *run);               /* files whose delay is over become queued */
+void retry_forgive(struct run *run);           /* waiting and failed files become queued (RESUME) */
+void retry_forgive_waiting(struct run *run);   /* only the waiting ones (the network is back) */
 
 /* --- order.c --------------------------------------------------------------------------------- */
 
 void order_done(struct core *c, struct order *o); /* borrows */
-void order_sync(struct run *run, bool now);    /* sends a SYNC if one is due */
+void order_sync(struct run *run);              /* sends a SYNC if one is due */
 int64_t order_sync_deadline(const struct run *run);
-void order_unsynced(struct run *run, uint32_t file); /* a transferred file is to be synced */
-void order_verify(struct run *run, uint32_t file, uint64_t size, struct digest *digest); /* takes */
+void order_unsynced(struct run *run, uint32_t file); /* a file without a transfer is to be synced */
+void order_all_unsynced(struct run *run, const struct job *job); /* all that are, after a restart */
+int order_verify(struct run *run, uint32_t file, uint64_t size, struct digest *digest); /* takes */
 void order_place(struct run *run);             /* sends PREPARE when the job is quiet, PLACE when that is saved */
 void order_drop_blob(struct run *run, uint32_t file, uint32_t generation);
 void order_drop(struct run *run);
@@ -268,9 +304,10 @@ void errand_done(struct core *c, struct errand *e); /* borrows */
 
 /* --- timer.c --------------------------------------------------------------------------------- */
 
-void timer_set(struct run *run, int64_t deadline);
-void timer_set_service(struct core *c, int64_t deadline);
-void timer_watch(struct core *c, const struct job *job); /* inactivity and age; once per job */
+int timer_reserve(struct core *c);              /* for one run more: setting cannot fail */
+void timer_set(struct run *run, int64_t deadline); /* a tick then, or earlier */
+void timer_drop(struct run *run);
+void timer_watch(struct core *c, const struct job *job); /* inactivity and age of a new job */
 void timer_arm(struct run *run);                /* all deadlines of a job with which something goes on */
 void timer_run(struct core *c);                /* ticks of all jobs that are due */
 int64_t timer_next(const struct core *c);
@@ -280,8 +317,9 @@ int64_t timer_next(const struct core *c);
 void waiters_park(struct core *c, struct message *m);
 void waiters_interrupt(struct core *c, uint64_t id);
 void waiters_wake(struct run *run);            /* answers those whose condition holds */
+void waiters_wake_readers(struct run *run);    /* only those that wait for bytes */
+bool waiters_any(const struct run *run);
 void waiters_wake_service(struct core *c);
-int64_t waiters_deadline(const struct run *run);
 void waiters_wants(struct run *run);           /* tells the engine where readers wait */
 void waiters_end(struct core *c);              /* all: -ENODEV */
 
@@ -290,3 +328,4 @@ void waiters_end(struct core *c);              /* all: -ENODEV */
 void limits_update(struct core *c);            /* timetable and network: rates, obstacles */
 void limits_network(struct core *c, bool online); /* lost, or back */
 void limits_of_job(struct run *run);           /* its obstacle; its rate in the engine */
+void limits_forget(struct run *run);           /* it does not run any more */

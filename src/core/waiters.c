@@ -37,6 +37,7 @@ static void answer(struct waiter *w, int err, const struct answer *a)
 static int link_waiter(struct run *run, const struct message *m)
 {
 	struct waiter *w = calloc(1, sizeof(*w));
+	struct waiter **list = &run->waiters[m->wait.kind];
 
 	if (!w)
 		return -ENOMEM;
@@ -48,12 +49,22 @@ static int link_waiter(struct run *run, const struct message *m)
 		free(w);
 		return -ENOMEM;
 	}
-	w->next = run->waiters;
-	w->at = &run->waiters;
+	w->next = *list;
+	w->at = list;
 	if (w->next)
 		w->next->at = &w->next;
-	run->waiters = w;
+	*list = w;
+	if (w->wait.deadline < run->wait_deadline)
+		run->wait_deadline = w->wait.deadline;
 	return 0;
+}
+
+bool waiters_any(const struct run *run)
+{
+	for (int kind = 0; kind < WAIT_MAX; kind++)
+		if (run->waiters[kind])
+			return true;
+	return false;
 }
 
 /* --- conditions ------------------------------------------------------------------------------- */
@@ -87,7 +98,7 @@ static int check_bytes(const struct job *job, const struct wait *w)
 		return -ENODEV;
 	if (f->generation != w->generation)
 		return -ESTALE;
-	if (extents_contain(&f->have, w->offset, w->offset + 1) || f->state == FILE_TRANSFERRED ||
+	if (extents_contain(&f->have, w->offset, w->offset + 1) || f->state >= FILE_TRANSFERRED ||
 	    (live && live->generation == w->generation && extents_contain(&live->have, w->offset, w->offset + 1)))
 		return 0;
 	if (job->state == JOB_ERROR || f->state == FILE_FAILED)
@@ -95,10 +106,9 @@ static int check_bytes(const struct job *job, const struct wait *w)
 	return job->state == JOB_SUSPENDED ? -EAGAIN : STILL_WAITING;
 }
 
-/* 0 or -errno: the answer; STILL_WAITING. */
-static int check(const struct core *c, uint64_t serial, const struct wait *w, struct answer *a)
+/* 0 or -errno: the answer; STILL_WAITING. JOB: of SERIAL, NULL if there is none. */
+static int check(const struct core *c, uint64_t serial, const struct job *job, const struct wait *w, struct answer *a)
 {
-	const struct job *job = queue_find(c->queue, serial);
 	uint64_t missed;
 
 	if (w->deadline <= c->moment.now)
@@ -114,6 +124,8 @@ static int check(const struct core *c, uint64_t serial, const struct wait *w, st
 		return serial && !job ? -ENODEV : STILL_WAITING;
 	case WAIT_BYTES:
 		return check_bytes(job, w);
+	case WAIT_MAX:
+		break;
 	}
 	return -EINVAL;
 }
@@ -133,10 +145,14 @@ static void open_staged(struct core *c, struct message *m)
 		r = -ENOENT; /* it has its place in the destination tree */
 	} else {
 		a.generation = f->generation;
-		r = blob_open(c->options.blobs, m->serial, m->file, f->generation, true, &a.fd);
-		if (r >= 0) {
-			close(take_fd(&a.fd));
-			r = blob_open_read(c->options.blobs, m->serial, m->file, f->generation, &a.fd);
+		r = blob_open_read(c->options.blobs, m->serial, m->file, f->generation, &a.fd);
+		/* Never for a file that has bytes: where they should be, zeros would stand. */
+		if (r == -ENOENT && !f->have.n && f->state < FILE_TRANSFERRED) {
+			r = blob_open(c->options.blobs, m->serial, m->file, f->generation, true, &a.fd);
+			if (r >= 0)
+				close(take_fd(&a.fd));
+			if (r >= 0)
+				r = blob_open_read(c->options.blobs, m->serial, m->file, f->generation, &a.fd);
 		}
 	}
 	m->reply->answer(m->reply, r < 0 ? r : 0, &a);
@@ -153,14 +169,13 @@ void waiters_park(struct core *c, struct message *m)
 		open_staged(c, m);
 		return;
 	}
-	r = c->stopping ? -ENODEV : check(c, m->serial, &m->wait, &a);
+	r = c->stopping ? -ENODEV : check(c, m->serial, queue_find(c->queue, m->serial), &m->wait, &a);
 	if (r == STILL_WAITING && m->reply->abandoned && m->reply->abandoned(m->reply))
 		r = -EINTR;
 	if (r == STILL_WAITING) {
 		run = run_get(c, m->serial);
 		r = run ? link_waiter(run, m) : -ENOMEM;
 		if (r == 0) {
-			timer_set(run, m->wait.deadline);
 			if (m->wait.kind == WAIT_BYTES)
 				waiters_wants(run);
 			return;
@@ -183,21 +198,37 @@ void waiters_interrupt(struct core *c, uint64_t id)
 	waiters_wants(run);
 }
 
-void waiters_wake(struct run *run)
+/* Answers those of KIND whose condition holds; the earliest deadline of the others counts. */
+static void wake(struct run *run, enum wait_kind kind)
 {
-	bool wanted = false;
+	const struct job *job = queue_find(run->core->queue, run->serial);
 
-	for (struct waiter *w = run->waiters, *next; w; w = next) {
+	for (struct waiter *w = run->waiters[kind], *next; w; w = next) {
 		struct answer a = {.fd = -1};
-		int r = check(run->core, run->serial, &w->wait, &a);
+		int r = check(run->core, run->serial, job, &w->wait, &a);
 
 		next = w->next;
-		wanted |= w->wait.kind == WAIT_BYTES;
 		if (r != STILL_WAITING)
 			answer(w, r, &a);
+		else if (w->wait.deadline < run->wait_deadline)
+			run->wait_deadline = w->wait.deadline;
 	}
-	if (wanted)
-		waiters_wants(run);
+}
+
+void waiters_wake_readers(struct run *run)
+{
+	if (!run->waiters[WAIT_BYTES])
+		return;
+	wake(run, WAIT_BYTES);
+	waiters_wants(run);
+}
+
+void waiters_wake(struct run *run)
+{
+	run->wait_deadline = INT64_MAX;
+	for (int kind = 0; kind < WAIT_BYTES; kind++)
+		wake(run, kind);
+	waiters_wake_readers(run);
 }
 
 void waiters_wake_service(struct core *c)
@@ -208,24 +239,27 @@ void waiters_wake_service(struct core *c)
 		waiters_wake(run);
 }
 
-int64_t waiters_deadline(const struct run *run)
-{
-	int64_t earliest = INT64_MAX;
-
-	for (const struct waiter *w = run->waiters; w; w = w->next)
-		if (w->wait.deadline < earliest)
-			earliest = w->wait.deadline;
-	return earliest;
-}
-
 /* --- readers pull data forward ---------------------------------------------------------------- */
 
 static uint64_t wanted_of(const struct run *run, uint32_t file)
 {
-	for (const struct waiter *w = run->waiters; w; w = w->next)
-		if (w->wait.kind == WAIT_BYTES && w->wait.file == file)
+	for (const struct waiter *w = run->waiters[WAIT_BYTES]; w; w = w->next)
+		if (w->wait.file == file)
 			return w->wait.offset;
 	return UINT64_MAX;
+}
+
+/* Files that readers wait for are started first. */
+static void move_to_front(struct run *run)
+{
+	const struct job *job = queue_find(run->core->queue, run->serial);
+
+	for (const struct waiter *w = run->waiters[WAIT_BYTES]; w; w = w->next) {
+		const struct file *f = job ? file_now(job->files, w->wait.file) : NULL;
+
+		if (f && f->state == FILE_QUEUED && !slot_find(run, w->wait.file))
+			sched_file_waits(run->core->sched, run->serial, w->wait.file, true);
+	}
 }
 
 void waiters_wants(struct run *run)
@@ -241,11 +275,8 @@ void waiters_wants(struct run *run)
 			c->ports.want(c->ports.engine, t->id, wanted);
 		t->wanted = wanted;
 	}
-	if (!run->joined)
-		return;
-	for (const struct waiter *w = run->waiters; w; w = w->next)
-		if (w->wait.kind == WAIT_BYTES && !fetch_find(run, w->wait.file))
-			sched_file_waits(c->sched, run->serial, w->wait.file, true);
+	if (run->joined)
+		move_to_front(run);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -264,8 +295,9 @@ void waiters_end(struct core *c)
 
 	twalk_r(c->runs, end_of_run, NULL);
 	for (struct run *run = c->touched; run; run = run->next_touched) {
-		while (run->waiters)
-			answer(run->waiters, -ENODEV, &none);
+		for (int kind = 0; kind < WAIT_MAX; kind++)
+			while (run->waiters[kind])
+				answer(run->waiters[kind], -ENODEV, &none);
 		run_answer_held(run, -ENODEV);
 	}
 }

@@ -10,42 +10,6 @@
 
 #define URL "http://localhost/"
 
-static void finish(struct rig *rig, uint64_t size)
-{
-	struct fetch *f = take_fetch(rig);
-
-	send_ended(rig, f, OUTCOME_DONE, size, size);
-	fetch_free(f);
-}
-
-static void finish_stopped(struct rig *rig)
-{
-	struct fetch *f = take_fetch(rig);
-
-	send_ended(rig, f, OUTCOME_STOPPED, 0, SIZE_UNKNOWN);
-	fetch_free(f);
-}
-
-/* PREPARE and PLACE as a mover does them that succeeds. */
-static void place_all(struct rig *rig, int err)
-{
-	struct order *o = take_order(rig, ORDER_PREPARE);
-
-	for (size_t i = 0; i < o->nfiles; i++) {
-		o->files[i].dev = 1;
-		o->files[i].ino = 100 + i;
-	}
-	send_back(rig, o);
-	o = take_order(rig, ORDER_PLACE);
-	for (size_t i = 0; i < o->nfiles; i++) {
-		assert_int_equal(o->files[i].ino, 100 + i);
-		o->files[i].done = !(err && i == 0);
-		o->files[i].err = err && i == 0 ? err : 0;
-	}
-	o->err = err;
-	send_back(rig, o);
-}
-
 static void test_mkdir(void **state)
 {
 	struct rig *rig = *state;
@@ -147,7 +111,7 @@ static void test_verbs_in_wrong_states(void **state)
 	assert_null(file_of(rig, job, "y"));
 	assert_non_null(strstr(queue_refused(rig->queue, job), "completing"));
 	assert_int_equal(ask_verb(rig, job + 1, EV_CANCEL, user), -ENODEV);
-	finish_stopped(rig);
+	finish_stopped(rig, 0);
 	place_all(rig, 0);
 	sync_all(rig);
 	assert_int_equal(done.err, 0);

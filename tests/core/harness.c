@@ -71,6 +71,17 @@ static void port_order(void *arg, struct order *o)
 
 static void port_cancel_orders(void *arg, uint64_t serial)
 {
+	struct rig *rig = arg;
+
+	rig->cancelled = serial;
+}
+
+static void port_errand(void *arg, struct errand *e)
+{
+	struct rig *rig = arg;
+
+	assert_null(rig->errand);
+	rig->errand = e;
 }
 
 static void hook_changed(void *arg, uint64_t serial, const char *name, unsigned what)
@@ -85,14 +96,29 @@ static struct moment rig_moment(void *arg)
 	return ((struct rig *)arg)->moment;
 }
 
+/* --- a disk that fails ------------------------------------------------------------------------- */
+
+int save_errno;
+int __real_store_commit(struct store *s);
+int __wrap_store_commit(struct store *s);
+
+int __wrap_store_commit(struct store *s)
+{
+	if (!save_errno)
+		return __real_store_commit(s);
+	store_rollback(s);
+	return save_errno;
+}
+
 /* --- setting up ------------------------------------------------------------------------------- */
 
 static void start(struct rig *rig)
 {
 	const struct core_ports ports = {
-		.engine = rig, .mover = rig, .fetch = port_fetch, .cease = port_cease, .want = port_want,
+		.engine = rig, .mover = rig, .runner = rig, .fetch = port_fetch, .cease = port_cease, .want = port_want,
 		.prioritise = port_prioritise, .limit_all = port_limit_all, .limit_class = port_limit_class,
 		.limit_job = port_limit_job, .order = port_order, .cancel_orders = port_cancel_orders,
+		.errand = port_errand,
 	};
 	const struct core_hooks hooks = {.changed = hook_changed, .arg = rig};
 	struct core_options options = {
@@ -120,6 +146,7 @@ static void forget_sent(struct rig *rig)
 		fetch_free(rig->fetches[--rig->nfetches]);
 	while (rig->norders)
 		order_free(rig->orders[--rig->norders]);
+	errand_free(take_ptr(rig->errand));
 	rig->nceased = 0;
 }
 
@@ -145,6 +172,7 @@ int rig_teardown(void **state)
 	struct rig *rig = *state;
 	char command[128];
 
+	save_errno = 0;
 	core_free(rig->core);
 	forget_sent(rig);
 	store_close(rig->store);
@@ -166,7 +194,14 @@ void rig_restart(struct rig *rig)
 
 void turn(struct rig *rig)
 {
-	rig->deadline = core_turn(rig->core);
+	if (!rig->asleep)
+		rig->deadline = core_turn(rig->core);
+}
+
+void wake(struct rig *rig)
+{
+	rig->asleep = false;
+	turn(rig);
 }
 
 void rig_pass(struct rig *rig, int64_t seconds)
@@ -193,7 +228,7 @@ static void prepare(struct asked *asked)
 	*asked = (struct asked){.reply = {.answer = note_answer}};
 }
 
-static struct message *message_to(uint64_t serial, enum message_kind kind, struct asked *asked, const struct creds *creds)
+struct message *message_to(uint64_t serial, enum message_kind kind, struct asked *asked, const struct creds *creds)
 {
 	struct message *m = message_new(kind);
 
@@ -415,6 +450,59 @@ void send_status(struct rig *rig, const struct fetch *f, int http_status, int64_
 void send_back(struct rig *rig, struct order *o)
 {
 	deliver(rig, &o->mail);
+}
+
+void send_network(struct rig *rig, bool online)
+{
+	struct message *m = message_new(MSG_NETWORK);
+
+	m->online = online;
+	core_send(rig->core, m);
+	turn(rig);
+}
+
+void send_errand_back(struct rig *rig, int status)
+{
+	struct errand *e = take_ptr(rig->errand);
+
+	assert_non_null(e);
+	e->status = status;
+	deliver(rig, &e->mail);
+}
+
+void finish(struct rig *rig, uint64_t size)
+{
+	struct fetch *f = take_fetch(rig);
+
+	send_ended(rig, f, OUTCOME_DONE, size, size);
+	fetch_free(f);
+}
+
+void finish_stopped(struct rig *rig, uint64_t have)
+{
+	struct fetch *f = take_fetch(rig);
+
+	send_ended(rig, f, OUTCOME_STOPPED, have, SIZE_UNKNOWN);
+	fetch_free(f);
+}
+
+void place_all(struct rig *rig, int err)
+{
+	struct order *o = take_order(rig, ORDER_PREPARE);
+
+	for (size_t i = 0; i < o->nfiles; i++) {
+		o->files[i].dev = 1;
+		o->files[i].ino = 100 + i;
+	}
+	send_back(rig, o);
+	o = take_order(rig, ORDER_PLACE);
+	for (size_t i = 0; i < o->nfiles; i++) {
+		assert_int_equal(o->files[i].ino, 100 + i);
+		o->files[i].done = !(err && i == 0);
+		o->files[i].err = err && i == 0 ? err : 0;
+	}
+	o->err = err;
+	send_back(rig, o);
 }
 
 void sync_all(struct rig *rig)

@@ -38,9 +38,14 @@ struct rig {
 	struct order *orders[SENT_MAX];
 	size_t norders;
 	uint64_t job_limit, class_limit[PRIORITY_MAX];
+	uint64_t cancelled; /* the job whose orders were cancelled last */
+	struct errand *errand; /* the one that was sent; the core sends no second one before it is back */
 	unsigned changed; /* of the hooks, or'ed */
 	int64_t deadline; /* as the last turn said */
+	bool asleep; /* messages gather: the next turn is taken when the test says so */
 };
+
+extern int save_errno; /* 0, or what every save fails with */
 
 extern const struct creds *const user; /* uid 1000 */
 extern const struct creds *const root;
@@ -51,6 +56,7 @@ void rig_restart(struct rig *rig); /* the process was killed and started again; 
 void rig_pass(struct rig *rig, int64_t seconds); /* time passes, and the core has a turn */
 
 void turn(struct rig *rig);
+void wake(struct rig *rig); /* from `asleep`: all that has gathered in one turn */
 /* Sends, takes a turn, and gives the answer's errno. */
 int ask_mkdir(struct rig *rig, const char *name, const struct creds *creds, uint64_t *ret_serial);
 /* Without a turn. */
@@ -78,5 +84,13 @@ void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, ui
 void begin_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size);
 void send_status(struct rig *rig, const struct fetch *f, int http_status, int64_t retry_after_s);
 void send_back(struct rig *rig, struct order *o); /* done as it is, then a turn */
+void send_network(struct rig *rig, bool online);
+void send_errand_back(struct rig *rig, int status);
+struct message *message_to(uint64_t serial, enum message_kind kind, struct asked *asked, const struct creds *creds);
+/* The first fetch that was sent is done, SIZE bytes. */
+void finish(struct rig *rig, uint64_t size);
+void finish_stopped(struct rig *rig, uint64_t have);
+/* PREPARE and PLACE as a mover does them that succeeds; ERR: but the first file. */
+void place_all(struct rig *rig, int err);
 /* Does SYNC and DROP orders as they come until there are none. */
 void sync_all(struct rig *rig);
