@@ -369,6 +369,31 @@ static void order_of_copy(void **state)
 	check_order(false, true);
 }
 
+/* A synced blob is found again after a power loss: its bytes, and every directory on the way to it. */
+static void order_of_sync(void **state)
+{
+	static const char *const durable[] = { "7/1.0", "7/1/70.0", "7/1", "7", "" };
+	struct order *o = order_new(ORDER_SYNC, SERIAL, 2);
+	struct area a;
+
+	assert_true(area_make(&a, false));
+	make_blob(&a, o->files[0].file = 1);
+	make_blob(&a, o->files[1].file = BLOB_SHARD + 6);
+	nevents = 0;
+	tracing = true;
+	order_perform(o, a.blobs, a.dest_fd);
+	tracing = false;
+	assert_int_equal(o->err, 0);
+	for (size_t i = 0; i < sizeof(durable) / sizeof(durable[0]); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "../staging/blobs/%s", durable[i]);
+		assert_true(find(OP_SYNC, stat_of(at(&a, path)).st_ino, 0) < nevents);
+	}
+	order_free(o);
+	area_remove(&a);
+}
+
 static int setup(void **state)
 {
 	saved = mmap(NULL, sizeof(*saved), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -378,14 +403,15 @@ static int setup(void **state)
 int main(void)
 {
 	enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
-	struct CMUnitTest tests[SCENARIOS + 3] = {
+	struct CMUnitTest tests[SCENARIOS + 4] = {
 		cmocka_unit_test(order_of_rename),
 		cmocka_unit_test(order_of_link),
 		cmocka_unit_test(order_of_copy),
+		cmocka_unit_test(order_of_sync),
 	};
 
 	for (int i = 0; i < SCENARIOS; i++)
-		tests[i + 3] = (struct CMUnitTest){
+		tests[i + 4] = (struct CMUnitTest){
 			.name = scenarios[i].name,
 			.test_func = killed_at_each_step,
 			.initial_state = (void *)&scenarios[i],
