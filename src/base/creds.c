@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -184,10 +185,28 @@ int creds_parse(const char *text, struct creds **ret)
 	return 0;
 }
 
+/* setfsuid takes the capabilities over files; this one it leaves, and with it a user's files would go
+ * past his quota and into the blocks that are reserved for root. */
+static int drop_resource(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return -errno;
+	caps[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective &= ~CAP_TO_MASK(CAP_SYS_RESOURCE);
+	return syscall(SYS_capset, &head, caps) < 0 ? -errno : 0;
+}
+
 int creds_thread_init(void)
 {
+	int r;
+
 	if (umask_is_ours)
 		return 0;
+	r = drop_resource();
+	if (r < 0)
+		return r;
 	/* Threads share umask and working directory until one asks for its own; needs no privilege. */
 	if (unshare(CLONE_FS) < 0)
 		return -errno;

@@ -35,7 +35,8 @@ unsigned creds_access(const struct creds *c, uid_t uid, gid_t gid, mode_t mode);
 int creds_format(const struct creds *c, char **ret_text);
 int creds_parse(const char *text, struct creds **ret);
 
-int creds_thread_init(void);               /* once in a thread that will assume; -errno */
+int creds_thread_init(void);               /* once in a thread that will assume; -errno. It may then not
+                                            * exceed quotas any more. */
 /* When C is the process's own user only his umask is taken; a process that is not root's can assume
  * nobody else: -EPERM. Not nested; -EINVAL without creds_thread_init. */
 int creds_assume(const struct creds *c);
