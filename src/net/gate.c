@@ -1,29 +1,41 @@
+/* The gate's lock, tables, and orders. Who is next is place.c's. */
 #include "net/gate.h"
 #include "net/worker.h"
 
+#include "base/cleanup.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #define HOST_BUCKETS 256
+#define PARTY_BUCKETS 1024
 #define ID_BUCKETS 4096
+/* Hosts that are looked at when the limit of all connections is reached; those that got one go to the
+ * end of their list, so the others have their turn. */
+#define HOSTS_LOOKED_AT 256
+#define RELIEVE_INTERVAL (40 * NSEC_PER_MSEC)
 
 struct host {
+	struct place place;
 	TAILQ_ENTRY(host) link;    /* bucket */
-	TAILQ_ENTRY(host) waits;   /* gate->waiting, while nwaiting */
+	TAILQ_ENTRY(host) waits;   /* `listed` */
+	struct hosts *listed;      /* gate->ready[] or ->full; NULL: nothing waits */
 	unsigned refs;             /* transfers */
-	unsigned busy;             /* connections */
-	unsigned nwaiting;
-	struct tickets waiting[PRIORITY_MAX]; /* by age */
 	char origin[];
 };
 TAILQ_HEAD(hosts, host);
 
 struct gate {
 	pthread_mutex_t lock;
-	unsigned busy, nwaiting, max, max_per_host;
+	struct place all;
+	unsigned max_per_host;
 	uint64_t seq;
-	struct hosts waiting;      /* those with transfers that wait */
+	int64_t relieved_at;
+	struct hosts ready[PRIORITY_MAX]; /* with room for transfers that wait, by the highest priority of these */
+	struct hosts full;                /* without */
 	struct hosts by_origin[HOST_BUCKETS];
+	struct parties parties[PARTY_BUCKETS];
 	struct tickets by_id[ID_BUCKETS];
 };
 
@@ -34,11 +46,15 @@ int gate_new(unsigned connections, unsigned per_host, struct gate **ret)
 	if (!g)
 		return -ENOMEM;
 	pthread_mutex_init(&g->lock, NULL);
-	g->max = connections;
+	place_init(&g->all, IN_ALL, connections);
 	g->max_per_host = per_host;
-	TAILQ_INIT(&g->waiting);
+	TAILQ_INIT(&g->full);
+	for (size_t i = 0; i < PRIORITY_MAX; i++)
+		TAILQ_INIT(&g->ready[i]);
 	for (size_t i = 0; i < HOST_BUCKETS; i++)
 		TAILQ_INIT(&g->by_origin[i]);
+	for (size_t i = 0; i < PARTY_BUCKETS; i++)
+		TAILQ_INIT(&g->parties[i]);
 	for (size_t i = 0; i < ID_BUCKETS; i++)
 		TAILQ_INIT(&g->by_id[i]);
 	*ret = g;
@@ -80,8 +96,7 @@ static struct host *host_get(struct gate *g, const char *origin)
 	if (!h)
 		return NULL;
 	memcpy(h->origin, origin, len);
-	for (size_t i = 0; i < PRIORITY_MAX; i++)
-		TAILQ_INIT(&h->waiting[i]);
+	place_init(&h->place, AT_HOST, g->max_per_host);
 	h->refs = 1;
 	TAILQ_INSERT_TAIL(bucket, h, link);
 	return h;
@@ -95,37 +110,117 @@ static void host_put(struct gate *g, struct host *h)
 	free(h);
 }
 
+static struct host *host_of(const struct ticket *t)
+{
+	return container_of(t->party[AT_HOST]->place, struct host, place);
+}
+
+/* After any change at H; AGAIN: it has had its turn. */
+static void host_relist(struct gate *g, struct host *h, bool again)
+{
+	struct ticket *next = place_next(&h->place);
+	struct hosts *list = !next ? NULL : place_is_full(&h->place) ? &g->full :
+		&g->ready[next->party[AT_HOST]->priority];
+
+	if (h->listed == list && !again)
+		return;
+	if (h->listed)
+		TAILQ_REMOVE(h->listed, h, waits);
+	if (list)
+		TAILQ_INSERT_TAIL(list, h, waits);
+	h->listed = list;
+}
+
 static bool has_room(const struct gate *g, const struct host *h)
 {
-	return g->busy < g->max && h->busy < g->max_per_host;
+	return !place_is_full(&g->all) && !place_is_full(&h->place);
 }
+
+/* --- parties; lock held ----------------------------------------------------------------------------- */
+
+static struct parties *party_bucket(struct gate *g, const struct place *p, uint64_t serial)
+{
+	return &g->parties[(((uintptr_t)p >> 4) + serial) % PARTY_BUCKETS];
+}
+
+static struct party *party_find(struct gate *g, const struct place *p, uint64_t serial)
+{
+	struct party *y;
+
+	TAILQ_FOREACH(y, party_bucket(g, p, serial), bucket)
+		if (y->place == p && y->serial == serial)
+			return y;
+	return NULL;
+}
+
+static struct party *party_get(struct gate *g, struct place *p, struct party *job, uint64_t serial,
+	enum job_priority priority)
+{
+	struct party *y = party_find(g, p, serial);
+
+	if (!y) {
+		y = calloc(1, sizeof *y);
+		if (!y)
+			return NULL;
+		party_init(y, p, job, serial, priority);
+		TAILQ_INSERT_HEAD(party_bucket(g, p, serial), y, bucket);
+		if (job)
+			TAILQ_INSERT_HEAD(&job->parts, y, part);
+	}
+	y->refs++;
+	return y;
+}
+
+static void party_put(struct gate *g, struct party *y)
+{
+	if (!y || --y->refs)
+		return;
+	TAILQ_REMOVE(party_bucket(g, y->place, y->serial), y, bucket);
+	if (y->job != y)
+		TAILQ_REMOVE(&y->job->parts, y, part);
+	free(y);
+}
+
+/* --- tickets; lock held ------------------------------------------------------------------------------ */
 
 static void wait_in(struct gate *g, struct ticket *t)
 {
-	struct host *h = t->host;
-	struct tickets *list = &h->waiting[t->priority];
-	struct ticket *older = TAILQ_LAST(list, tickets);
-
-	/* New ones are the youngest; only a changed priority has to look for its place. */
-	while (older && older->seq > t->seq)
-		older = TAILQ_PREV(older, tickets, link);
-	if (older)
-		TAILQ_INSERT_AFTER(list, older, t, link);
-	else
-		TAILQ_INSERT_HEAD(list, t, link);
-	if (!h->nwaiting++)
-		TAILQ_INSERT_TAIL(&g->waiting, h, waits);
-	g->nwaiting++;
+	for (int level = 0; level < PLACES; level++)
+		place_wait(t, level);
+	host_relist(g, host_of(t), false);
 }
 
 static void wait_out(struct gate *g, struct ticket *t)
 {
-	struct host *h = t->host;
+	for (int level = 0; level < PLACES; level++)
+		place_unwait(t, level);
+	host_relist(g, host_of(t), true);
+}
 
-	TAILQ_REMOVE(&h->waiting[t->priority], t, link);
-	if (!--h->nwaiting)
-		TAILQ_REMOVE(&g->waiting, h, waits);
-	g->nwaiting--;
+static void run_in(struct gate *g, struct ticket *t)
+{
+	t->connections = 1;
+	for (int level = 0; level < PLACES; level++)
+		place_run(t, level);
+	host_relist(g, host_of(t), true);
+}
+
+static void run_out(struct gate *g, struct ticket *t)
+{
+	for (int level = 0; level < PLACES; level++) {
+		place_unrun(t, level);
+		t->party[level]->place->leaving -= t->leaving;
+	}
+	t->connections = 0;
+	host_relist(g, host_of(t), false);
+}
+
+static void change_connections(struct gate *g, struct ticket *t, int change)
+{
+	t->connections += (unsigned)change;
+	for (int level = 0; level < PLACES; level++)
+		place_connections(t, level, change);
+	host_relist(g, host_of(t), false);
 }
 
 static struct ticket *find(struct gate *g, uint64_t id)
@@ -140,9 +235,41 @@ static struct ticket *find(struct gate *g, uint64_t id)
 
 static void forget(struct gate *g, struct ticket *t)
 {
+	struct host *h = host_of(t);
+
 	TAILQ_REMOVE(&g->by_id[t->id % ID_BUCKETS], t, all);
-	host_put(g, t->host);
-	t->host = NULL;
+	for (int level = 0; level < PLACES; level++) {
+		party_put(g, t->party[level]);
+		t->party[level] = NULL;
+	}
+	host_put(g, h);
+}
+
+static void mark(struct ticket *t, unsigned order)
+{
+	if (!t->orders)
+		TAILQ_INSERT_TAIL(&t->worker->member.orders, t, order_link);
+	t->orders |= order;
+}
+
+/* WAKE may be NULL: then it is seen at the worker's next tick. */
+static void set_priority(struct gate *g, struct party *job, enum job_priority priority, void (*wake)(struct worker *w))
+{
+	struct party *part;
+	struct ticket *t;
+
+	if (job->priority == priority)
+		return;
+	party_set_priority(job, priority);
+	TAILQ_FOREACH(part, &job->parts, part) {
+		party_set_priority(part, priority);
+		host_relist(g, container_of(part->place, struct host, place), false);
+	}
+	TAILQ_FOREACH(t, &job->running, link[IN_ALL]) {
+		mark(t, ORDER_PRIORITY);
+		if (wake)
+			wake(t->worker);
+	}
 }
 
 /* --- in and out ---------------------------------------------------------------------------------- */
@@ -160,52 +287,67 @@ static struct worker *invite(struct worker *const *workers, size_t n)
 	return best;
 }
 
-int gate_enter(struct gate *g, struct ticket *t, const char *origin, struct worker *const *workers, size_t nworkers,
-	struct worker **ret_wake)
+static int enter(struct gate *g, struct ticket *t, const char *origin)
 {
-	*ret_wake = NULL;
-	pthread_mutex_lock(&g->lock);
-	t->host = host_get(g, origin);
-	if (!t->host) {
-		pthread_mutex_unlock(&g->lock);
+	struct host *h = host_get(g, origin);
+	struct party *job, *part;
+
+	if (!h)
+		return -ENOMEM;
+	job = party_get(g, &g->all, NULL, t->serial, t->priority);
+	part = job ? party_get(g, &h->place, job, t->serial, t->priority) : NULL;
+	if (!part) {
+		party_put(g, job);
+		host_put(g, h);
 		return -ENOMEM;
 	}
+	t->party[IN_ALL] = job;
+	t->party[AT_HOST] = part;
 	t->seq = ++g->seq;
 	t->worker = NULL;
-	t->orders = 0;
+	t->connections = t->orders = 0;
+	t->movable = t->leaving = false;
 	TAILQ_INSERT_HEAD(&g->by_id[t->id % ID_BUCKETS], t, all);
+	set_priority(g, job, t->priority, NULL);
 	wait_in(g, t);
-	if (has_room(g, t->host))
-		*ret_wake = invite(workers, nworkers);
-	pthread_mutex_unlock(&g->lock);
 	return 0;
 }
 
-/* Of all hosts with room: the highest priority, then the oldest. */
+int gate_enter(struct gate *g, struct ticket *t, const char *origin, struct worker *const *workers, size_t nworkers,
+	struct worker **ret_wake)
+{
+	int r;
+
+	*ret_wake = NULL;
+	pthread_mutex_lock(&g->lock);
+	r = enter(g, t, origin);
+	if (r == 0 && has_room(g, host_of(t)))
+		*ret_wake = invite(workers, nworkers);
+	pthread_mutex_unlock(&g->lock);
+	return r;
+}
+
+/* Of all hosts with room. */
 static struct ticket *best(struct gate *g)
 {
 	struct ticket *found = NULL, *t;
 	struct host *h;
 
-	if (g->busy >= g->max)
-		return NULL;
-	TAILQ_FOREACH(h, &g->waiting, waits) {
-		if (!has_room(g, h))
-			continue;
-		for (int p = 0; p < PRIORITY_MAX; p++) {
-			if (found && (int)found->priority < p)
-				break;
-			t = TAILQ_FIRST(&h->waiting[p]);
-			if (t && (!found || t->priority < found->priority || t->seq < found->seq))
+	for (int i = 0; i < PRIORITY_MAX && !found; i++) {
+		unsigned looked = 0;
+
+		TAILQ_FOREACH(h, &g->ready[i], waits) {
+			t = place_next(&h->place);
+			if (!found || ticket_is_before(t, found))
 				found = t;
-			if (t)
+			if (++looked == HOSTS_LOOKED_AT)
 				break;
 		}
 	}
 	return found;
 }
 
-struct transfer *gate_take(struct gate *g, struct worker *w, bool invited)
+struct transfer *gate_take(struct gate *g, struct worker *w, bool invited, int64_t now)
 {
 	struct transfer *taken = NULL;
 	struct ticket *t;
@@ -214,12 +356,13 @@ struct transfer *gate_take(struct gate *g, struct worker *w, bool invited)
 	if (!invited || w->member.invited) {
 		if (invited)
 			w->member.invited--;
-		t = best(g);
+		t = place_is_full(&g->all) ? NULL : best(g);
 		if (t) {
 			wait_out(g, t);
 			t->worker = w;
-			t->host->busy++;
-			g->busy++;
+			t->since = now;
+			t->priority = t->party[IN_ALL]->priority;
+			run_in(g, t);
 			w->member.running++;
 			taken = t->transfer;
 		}
@@ -230,14 +373,14 @@ struct transfer *gate_take(struct gate *g, struct worker *w, bool invited)
 
 bool gate_more(struct gate *g, struct ticket *t)
 {
+	struct host *h;
 	bool ok;
 
 	pthread_mutex_lock(&g->lock);
-	ok = has_room(g, t->host) && !t->host->nwaiting && !(g->nwaiting && g->busy + 1 >= g->max);
-	if (ok) {
-		t->host->busy++;
-		g->busy++;
-	}
+	h = host_of(t);
+	ok = has_room(g, h) && !h->place.nwaiting && !(g->all.nwaiting && g->all.busy + 1 >= g->all.max);
+	if (ok)
+		change_connections(g, t, 1);
 	pthread_mutex_unlock(&g->lock);
 	return ok;
 }
@@ -245,28 +388,16 @@ bool gate_more(struct gate *g, struct ticket *t)
 void gate_less(struct gate *g, struct ticket *t)
 {
 	pthread_mutex_lock(&g->lock);
-	t->host->busy--;
-	g->busy--;
+	change_connections(g, t, -1);
 	pthread_mutex_unlock(&g->lock);
-}
-
-bool gate_wanted(struct gate *g, struct ticket *t)
-{
-	bool wanted;
-
-	pthread_mutex_lock(&g->lock);
-	wanted = t->host->nwaiting || (g->nwaiting && g->busy >= g->max);
-	pthread_mutex_unlock(&g->lock);
-	return wanted;
 }
 
 void gate_leave(struct gate *g, struct ticket *t)
 {
 	pthread_mutex_lock(&g->lock);
 	if (t->orders)
-		TAILQ_REMOVE(&t->worker->member.orders, t, link);
-	t->host->busy--;
-	g->busy--;
+		TAILQ_REMOVE(&t->worker->member.orders, t, order_link);
+	run_out(g, t);
 	t->worker->member.running--;
 	forget(g, t);
 	pthread_mutex_unlock(&g->lock);
@@ -275,31 +406,75 @@ void gate_leave(struct gate *g, struct ticket *t)
 struct transfer *gate_drain(struct gate *g)
 {
 	struct transfer *taken = NULL;
-	struct host *h;
+	struct ticket *t;
 
 	pthread_mutex_lock(&g->lock);
-	h = TAILQ_FIRST(&g->waiting);
-	for (int p = 0; h && !taken && p < PRIORITY_MAX; p++) {
-		struct ticket *t = TAILQ_FIRST(&h->waiting[p]);
-
-		if (t) {
-			taken = t->transfer;
-			wait_out(g, t);
-			forget(g, t);
-		}
+	t = place_next(&g->all);
+	if (t) {
+		taken = t->transfer;
+		wait_out(g, t);
+		forget(g, t);
 	}
 	pthread_mutex_unlock(&g->lock);
 	return taken;
 }
 
-/* --- orders -------------------------------------------------------------------------------------- */
+/* --- making room ----------------------------------------------------------------------------------- */
 
-static void mark(struct ticket *t, unsigned order)
+bool gate_wanted(struct gate *g, struct ticket *t)
 {
-	if (!t->orders)
-		TAILQ_INSERT_TAIL(&t->worker->member.orders, t, link);
-	t->orders |= order;
+	const struct ticket *next = NULL;
+	int level = AT_HOST;
+	bool wanted;
+
+	pthread_mutex_lock(&g->lock);
+	if (place_is_full(&host_of(t)->place)) {
+		next = place_next(&host_of(t)->place);
+	} else if (place_is_full(&g->all)) {
+		next = best(g);
+		level = IN_ALL;
+	}
+	wanted = next && ticket_outranks(next, t, level);
+	pthread_mutex_unlock(&g->lock);
+	return wanted;
 }
+
+void gate_set_movable(struct gate *g, struct ticket *t, bool movable)
+{
+	pthread_mutex_lock(&g->lock);
+	t->movable = movable;
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void relieve(struct place *p, const struct ticket *next, int64_t now, void (*wake)(struct worker *w))
+{
+	struct ticket *t = next && !p->leaving ? place_victim(p, next, now - GATE_STAY) : NULL;
+
+	if (!t)
+		return;
+	t->leaving = true;
+	for (int level = 0; level < PLACES; level++)
+		t->party[level]->place->leaving++;
+	mark(t, ORDER_LEAVE);
+	wake(t->worker);
+}
+
+void gate_relieve(struct gate *g, int64_t now, void (*wake)(struct worker *w))
+{
+	struct host *h;
+
+	pthread_mutex_lock(&g->lock);
+	if (g->all.nwaiting && now - g->relieved_at >= RELIEVE_INTERVAL) {
+		g->relieved_at = now;
+		TAILQ_FOREACH(h, &g->full, waits)
+			relieve(&h->place, place_next(&h->place), now, wake);
+		if (place_is_full(&g->all))
+			relieve(&g->all, best(g), now, wake);
+	}
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* --- orders -------------------------------------------------------------------------------------- */
 
 struct transfer *gate_order(struct gate *g, uint64_t id, unsigned order, uint64_t value, struct worker **ret_wake)
 {
@@ -325,24 +500,12 @@ struct transfer *gate_order(struct gate *g, uint64_t id, unsigned order, uint64_
 
 void gate_prioritise(struct gate *g, uint64_t serial, enum job_priority priority, void (*wake)(struct worker *w))
 {
-	struct ticket *t;
+	struct party *job;
 
 	pthread_mutex_lock(&g->lock);
-	for (size_t i = 0; i < ID_BUCKETS; i++) {
-		TAILQ_FOREACH(t, &g->by_id[i], all) {
-			if (t->serial != serial || t->priority == priority)
-				continue;
-			if (t->worker) {
-				t->priority = priority;
-				mark(t, ORDER_PRIORITY);
-				wake(t->worker);
-			} else {
-				wait_out(g, t);
-				t->priority = priority;
-				wait_in(g, t);
-			}
-		}
-	}
+	job = party_find(g, &g->all, serial);
+	if (job)
+		set_priority(g, job, priority, wake);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -355,13 +518,29 @@ struct transfer *gate_orders(struct gate *g, struct worker *w, unsigned *ret_ord
 	pthread_mutex_lock(&g->lock);
 	t = TAILQ_FIRST(&w->member.orders);
 	if (t) {
-		TAILQ_REMOVE(&w->member.orders, t, link);
+		TAILQ_REMOVE(&w->member.orders, t, order_link);
 		*ret_orders = t->orders;
 		*ret_want = t->want;
-		*ret_priority = t->priority;
+		*ret_priority = t->party[IN_ALL]->priority;
 		t->orders = 0;
 		found = t->transfer;
 	}
 	pthread_mutex_unlock(&g->lock);
 	return found;
+}
+
+void gate_assert_sane(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	place_assert_sane(&g->all);
+	for (size_t i = 0; i < HOST_BUCKETS; i++) {
+		struct host *h;
+
+		TAILQ_FOREACH(h, &g->by_origin[i], link) {
+			place_assert_sane(&h->place);
+			assert(h->place.busy <= h->place.max && !h->listed == !h->place.nwaiting);
+			assert(!h->listed || (h->listed == &g->full) == place_is_full(&h->place));
+		}
+	}
+	pthread_mutex_unlock(&g->lock);
 }

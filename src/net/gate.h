@@ -1,38 +1,27 @@
 /* Who may have a connection: the queue of transfers that wait, and the limits per host and in all.
  * Shared by the core thread and the workers; one short lock.
  *
- * A transfer waits at its host, by priority, then by age. gate_take gives the best one whose host has
- * room. A worker that has lost a connection asks for the next itself; a new transfer for which there
- * is room wakes the worker that has least to do.
+ * gate_take gives the transfer that is next (net/place.h says which) at a host that has room. A worker
+ * that has lost a connection asks for the next itself; a new transfer for which there is room wakes the
+ * worker that has least to do. Where there is no room for one with a better claim, another gives its
+ * connection up: a file one of its several, at its next tick (gate_wanted), else a transfer that can go
+ * on later is told to leave (gate_relieve), though not before it has run for GATE_STAY.
  *
- * Orders to a running transfer (cease, want, prioritise) are marks on the transfer, so giving them
- * needs no memory and cannot fail.
+ * Orders to a running transfer (cease, leave, want, prioritise) are marks on the transfer, so giving
+ * them needs no memory and cannot fail.
  */
 #pragma once
 
 #include "net/engine.h"
+#include "net/place.h"
 
-#include <sys/queue.h>
+#include "base/clock.h"
 
 struct gate;
-struct transfer;
-struct worker;
 
-enum { ORDER_CEASE = 1 << 0, ORDER_WANT = 1 << 1, ORDER_PRIORITY = 1 << 2 };
+#define GATE_STAY (3 * NSEC_PER_SEC)
 
-/* The part of a transfer that belongs to the gate; every field: its lock. */
-struct ticket {
-	TAILQ_ENTRY(ticket) link;       /* host->waiting, or worker's orders */
-	TAILQ_ENTRY(ticket) all;        /* a bucket of gate->by_id */
-	struct transfer *transfer;
-	struct host *host;
-	uint64_t id, serial, seq;
-	enum job_priority priority;
-	struct worker *worker;          /* NULL: waits */
-	unsigned orders;                /* ORDER_*; in worker's orders when not 0 */
-	uint64_t want;
-};
-TAILQ_HEAD(tickets, ticket);
+enum { ORDER_CEASE = 1 << 0, ORDER_WANT = 1 << 1, ORDER_PRIORITY = 1 << 2, ORDER_LEAVE = 1 << 3 };
 
 struct gate_member {                    /* the part of a worker that belongs to the gate */
 	struct tickets orders;          /* lock */
@@ -42,18 +31,23 @@ struct gate_member {                    /* the part of a worker that belongs to 
 int gate_new(unsigned connections, unsigned per_host, struct gate **ret);
 void gate_free(struct gate *g);
 
-/* Enters a new transfer (id, serial, priority, transfer are set) for ORIGIN. *ret_wake: the worker of
- * WORKERS to wake, or NULL. -ENOMEM. */
+/* Enters a new transfer (id, serial, priority, transfer are set) for ORIGIN; its priority is from then
+ * on that of all transfers of its job. *ret_wake: the worker of WORKERS to wake, or NULL. -ENOMEM. */
 int gate_enter(struct gate *g, struct ticket *t, const char *origin, struct worker *const *workers, size_t nworkers,
 	struct worker **ret_wake);
 /* The next transfer for worker W, with one connection of its host; NULL: none now. With INVITED only
  * as many as W was woken for. */
-struct transfer *gate_take(struct gate *g, struct worker *w, bool invited);
+struct transfer *gate_take(struct gate *g, struct worker *w, bool invited, int64_t now);
 /* One more connection for a running transfer; refused while another transfer could use it. */
 bool gate_more(struct gate *g, struct ticket *t);
 void gate_less(struct gate *g, struct ticket *t);
-/* Whether a transfer waits for a connection that T could give up. */
+/* Whether a transfer waits that has a better claim than T to one of T's several connections. */
 bool gate_wanted(struct gate *g, struct ticket *t);
+/* Whether T can be stopped and go on later from where it is; false until said. */
+void gate_set_movable(struct gate *g, struct ticket *t, bool movable);
+/* Tells transfers to leave for others, at most one per place and call; for workers to call at each
+ * tick, it does its work once. Calls WAKE, under the lock, for the worker of each. */
+void gate_relieve(struct gate *g, int64_t now, void (*wake)(struct worker *w));
 /* The transfer ends: forgets it, with its last connection. */
 void gate_leave(struct gate *g, struct ticket *t);
 /* Any waiting transfer, taken out, when the engine stops; NULL: none. */
@@ -67,3 +61,4 @@ void gate_prioritise(struct gate *g, uint64_t serial, enum job_priority priority
 /* The next transfer of W with orders, which are given and cleared; NULL: none. */
 struct transfer *gate_orders(struct gate *g, struct worker *w, unsigned *ret_orders, uint64_t *ret_want,
 	enum job_priority *ret_priority);
+void gate_assert_sane(struct gate *g);

@@ -297,6 +297,7 @@ void transfer_start(struct transfer *t, struct worker *w)
 	int r;
 
 	t->worker = w;
+	t->priority = t->ticket.priority;
 	t->slots = 1;
 	t->reported_at = w->now;
 	TAILQ_INSERT_TAIL(&w->transfers, t, link);
@@ -382,6 +383,16 @@ static int report_progress(struct transfer *t)
 	return r;
 }
 
+/* Nothing is lost when it stops here and goes on later; and no reader waits for it. */
+static void tell_movable(struct transfer *t)
+{
+	bool movable = !t->wanting && (t->plan.ranges || t->plan.moved == 0);
+
+	if (movable != t->movable)
+		gate_set_movable(t->worker->shared->gate, &t->ticket, movable);
+	t->movable = movable;
+}
+
 void transfer_tick(struct transfer *t)
 {
 	struct worker *w = t->worker;
@@ -400,6 +411,7 @@ void transfer_tick(struct transfer *t)
 		end_with(t, OUTCOME_TIMEOUT, 0, "the server has not sent a byte for too long");
 		return;
 	}
+	tell_movable(t);
 	/* Another file waits for one of ours. */
 	t->plan.limit = t->plan.used > 1 && gate_wanted(w->shared->gate, &t->ticket) ? t->plan.used - 1 : max;
 	if (w->now - t->reported_at >= REPORT_INTERVAL)

@@ -54,6 +54,7 @@ struct transfer {
 	uint64_t waits_moved;
 	int64_t wait_until;      /* nothing is begun before, though no connection is open */
 	bool unverified, in_news, begun, wanting, resuming, had_several;
+	bool movable;            /* as the gate was told */
 	bool was_paused;         /* by our buckets, since the last tick */
 	uint64_t reported_moved, rated_moved, rate;
 	int64_t reported_at;

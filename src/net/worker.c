@@ -194,7 +194,7 @@ static void obey(struct worker *w)
 		t->priority = priority;
 		if (orders & ORDER_WANT)
 			transfer_want(t, want);
-		if (orders & ORDER_CEASE)
+		if (orders & (ORDER_CEASE | ORDER_LEAVE))
 			transfer_stop(t);
 		else if (orders & ORDER_WANT)
 			transfer_tick(t);
@@ -210,6 +210,7 @@ static void tick(struct worker *w)
 		next = TAILQ_NEXT(t, link);
 		transfer_tick(t);
 	}
+	gate_relieve(w->shared->gate, w->now, worker_wake);
 }
 
 /* Those that pause again go to the end of the list with a later time, so the loop ends, and nobody is
@@ -231,14 +232,14 @@ static void take(struct worker *w)
 	struct transfer *t;
 
 	for (; w->released; w->released--) {
-		t = gate_take(w->shared->gate, w, false);
+		t = gate_take(w->shared->gate, w, false, w->now);
 		if (!t) {
 			w->released = 0;
 			break;
 		}
 		transfer_start(t, w);
 	}
-	while ((t = gate_take(w->shared->gate, w, true)))
+	while ((t = gate_take(w->shared->gate, w, true, w->now)))
 		transfer_start(t, w);
 }
 

@@ -150,7 +150,7 @@ static void test_limits_and_order(void **state)
 	for (uint32_t i = 0; i < 4; i++) {
 		struct fetch *f = fetch_of("/a");
 
-		f->file = i + 1;
+		f->serial = i + 1;
 		f->priority = priorities[i];
 		rig_send(&rig, f);
 		if (i == 0) /* it has the connection before the others come */
@@ -163,6 +163,46 @@ static void test_limits_and_order(void **state)
 		assert_ends(r, "done");
 	}
 	assert_int_equal(fault_page(&server, "/a")->active_max, 1);
+}
+
+/* A job of many long files has all connections of the host, and more waits; one small file of another
+ * job does not wait for any of them. */
+static void test_small_job_is_not_kept_waiting(void **state)
+{
+	const unsigned connections = 3, files = 8;
+	unsigned stopped = 0, began = 0;
+	struct report *r;
+	uint64_t small;
+	struct fetch *f;
+
+	rig_stop(&rig);
+	rig_start(&rig, &(struct engine_options){ .connections_per_host = connections, .workers = 2 }, NULL);
+	for (uint32_t i = 0; i < files; i++) {
+		f = fetch_of("/crawl");
+		f->file = 1 + i;
+		rig_send(&rig, f);
+	}
+	while (began < connections) {
+		r = rig_report(&rig);
+		began += r->mail.kind == REPORT_BEGUN;
+		report_free(r);
+	}
+	f = fetch_of("/small");
+	f->serial = 2;
+	small = rig_send(&rig, f);
+	for (;;) {
+		r = rig_end(&rig);
+		if (r->id == small)
+			break;
+		/* What it has is kept. */
+		assert_true(extents_total(&r->have) > 0);
+		assert_non_null(r->validator);
+		assert_ends(r, "stopped");
+		stopped++;
+	}
+	assert_ends(r, "done");
+	assert_int_equal(stopped, 1);
+	assert_true(fault_page(&server, "/crawl")->active_max <= connections);
 }
 
 static void test_stop_with_all_kinds(void **state)
@@ -243,7 +283,7 @@ int main(void)
 		T(test_segments), T(test_one_connection), T(test_refused_segments),
 		T(test_change_between_segments), T(test_stalled_segment), T(test_mirrors),
 		T(test_wanted_place_comes_first), T(test_wanted_from_the_start), T(test_cease),
-		T(test_limits_and_order), T(test_stop_with_all_kinds), T(test_limit_zero_and_free),
+		T(test_limits_and_order), T(test_small_job_is_not_kept_waiting), T(test_stop_with_all_kinds), T(test_limit_zero_and_free),
 		T(test_cache_falls_back),
 	};
 

@@ -1,0 +1,290 @@
+/* Who gets the connections, in simulated time and without any: the gate alone. */
+#include "net/gate.h"
+#include "net/worker.h"
+
+#include "base/cleanup.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#define MANY 200
+#define LATER (10 * NSEC_PER_SEC)
+
+/* A transfer is a name here: the gate never looks into it. */
+struct fake {
+	struct ticket ticket;
+};
+
+static struct gate *gate;
+static struct worker worker;
+static struct worker *const workers[] = { &worker };
+static struct fake fakes[4 * MANY];
+static unsigned used;
+
+static struct ticket *enter(uint64_t serial, enum job_priority priority, const char *origin)
+{
+	struct ticket *t = &fakes[used++].ticket;
+	struct worker *wake;
+
+	*t = (struct ticket){ .transfer = (struct transfer *)t, .id = used, .serial = serial, .priority = priority };
+	assert_int_equal(gate_enter(gate, t, origin, workers, 1, &wake), 0);
+	gate_assert_sane(gate);
+	return t;
+}
+
+static struct ticket *take(int64_t now)
+{
+	struct ticket *t = (struct ticket *)gate_take(gate, &worker, false, now);
+
+	gate_assert_sane(gate);
+	if (t)
+		gate_set_movable(gate, t, true);
+	return t;
+}
+
+static void leave(struct ticket *t)
+{
+	gate_leave(gate, t);
+	gate_assert_sane(gate);
+}
+
+static void no_wake(struct worker *w)
+{
+	assert_ptr_equal(w, &worker);
+}
+
+/* The transfer that is told to make room, if any is. */
+static struct ticket *told(int64_t now)
+{
+	enum job_priority priority;
+	struct ticket *found = NULL, *t;
+	unsigned orders;
+	uint64_t want;
+
+	gate_relieve(gate, now, no_wake);
+	while ((t = (struct ticket *)gate_orders(gate, &worker, &orders, &want, &priority))) {
+		if (!(orders & ORDER_LEAVE))
+			continue;
+		assert_null(found);
+		found = t;
+	}
+	return found;
+}
+
+static int start(unsigned connections, unsigned per_host)
+{
+	worker = (struct worker){ 0 };
+	TAILQ_INIT(&worker.member.orders);
+	used = 0;
+	return gate_new(connections, per_host, &gate);
+}
+
+static int set_up(void **state)
+{
+	return start(64, 4);
+}
+
+static int tear_down(void **state)
+{
+	for (unsigned i = 0; i < used; i++)
+		if (fakes[i].ticket.worker && fakes[i].ticket.party[AT_HOST]) {
+			while (fakes[i].ticket.connections > 1)
+				gate_less(gate, &fakes[i].ticket);
+			leave(&fakes[i].ticket);
+		}
+	while (gate_drain(gate))
+		;
+	gate_assert_sane(gate);
+	gate_free(gate);
+	return 0;
+}
+
+static void test_connections_go_round_the_jobs(void **state)
+{
+	unsigned got[4] = { 0 };
+	struct ticket *t;
+
+	for (unsigned i = 0; i < MANY; i++)
+		enter(1, PRIORITY_NORMAL, "h");
+	for (unsigned i = 0; i < 3; i++) {
+		enter(2, PRIORITY_NORMAL, "h");
+		enter(3, PRIORITY_NORMAL, "h");
+	}
+	while ((t = take(0)))
+		got[t->serial]++;
+	assert_int_equal(got[1], 2);
+	assert_int_equal(got[2] + got[3], 2);
+	assert_int_equal(got[2], 1);
+}
+
+static void test_a_freed_connection_goes_to_who_has_fewest(void **state)
+{
+	struct ticket *first[4], *b;
+
+	for (unsigned i = 0; i < MANY; i++)
+		enter(1, PRIORITY_NORMAL, "h");
+	for (unsigned i = 0; i < 4; i++)
+		first[i] = take(0);
+	b = enter(2, PRIORITY_NORMAL, "h");
+	assert_null(take(0));
+	leave(first[2]);
+	assert_ptr_equal(take(0), b);
+}
+
+static void test_priorities_are_strict(void **state)
+{
+	struct ticket *low = enter(1, PRIORITY_LOW, "h"), *foreground, *high;
+
+	enter(2, PRIORITY_NORMAL, "h");
+	high = enter(3, PRIORITY_HIGH, "h");
+	foreground = enter(4, PRIORITY_FOREGROUND, "h");
+	assert_ptr_equal(take(0), foreground);
+	assert_ptr_equal(take(0), high);
+	gate_prioritise(gate, 1, PRIORITY_FOREGROUND, no_wake);
+	gate_assert_sane(gate);
+	assert_ptr_equal(take(0), low);
+	assert_int_equal(low->priority, PRIORITY_FOREGROUND);
+}
+
+static void test_the_youngest_of_the_largest_job_makes_room(void **state)
+{
+	struct ticket *v[4], *b, *t;
+
+	for (unsigned i = 0; i < MANY; i++)
+		enter(1, PRIORITY_NORMAL, "h");
+	for (unsigned i = 0; i < 4; i++)
+		v[i] = take(i);
+	assert_null(told(GATE_STAY / 2)); /* nobody else */
+	b = enter(2, PRIORITY_NORMAL, "h");
+	assert_null(told(GATE_STAY - 1)); /* they have hardly begun */
+	gate_set_movable(gate, v[3], false);
+	t = told(LATER);
+	assert_ptr_equal(t, v[2]);
+	assert_null(told(2 * LATER)); /* it is on its way out */
+	leave(t);
+	assert_ptr_equal(take(LATER), b);
+	enter(2, PRIORITY_NORMAL, "h");
+	assert_null(told(3 * LATER)); /* job 2 has one already: no swinging to and fro */
+}
+
+static void test_jobs_with_one_each_keep_it(void **state)
+{
+	for (uint64_t serial = 1; serial <= 8; serial++)
+		enter(serial, PRIORITY_NORMAL, "h");
+	for (unsigned i = 0; i < 4; i++)
+		assert_non_null(take(0));
+	assert_null(told(LATER));
+}
+
+static void test_a_higher_job_takes_all_it_can_use(void **state)
+{
+	struct ticket *t;
+
+	for (unsigned i = 0; i < 8; i++)
+		enter(1, PRIORITY_LOW, "h");
+	while (take(0))
+		;
+	for (unsigned i = 0; i < 3; i++)
+		enter(2, PRIORITY_HIGH, "h");
+	for (unsigned i = 1; i <= 3; i++) {
+		t = told(i * LATER);
+		assert_non_null(t);
+		assert_int_equal(t->serial, 1);
+		leave(t);
+		assert_int_equal(take(i * LATER)->serial, 2);
+	}
+	assert_null(told(9 * LATER)); /* nothing of it waits */
+	enter(3, PRIORITY_LOW, "h");
+	assert_null(told(10 * LATER)); /* and lower ones do not displace it, nor the last of their own */
+}
+
+static void test_segments_are_given_up_first(void **state)
+{
+	struct ticket *big = enter(1, PRIORITY_NORMAL, "h"), *small;
+
+	assert_ptr_equal(take(0), big);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(gate_more(gate, big));
+	assert_false(gate_more(gate, big));
+	assert_false(gate_wanted(gate, big));
+	small = enter(2, PRIORITY_NORMAL, "h");
+	assert_null(told(LATER));
+	assert_true(gate_wanted(gate, big));
+	gate_less(gate, big);
+	assert_ptr_equal(take(LATER), small);
+	assert_false(gate_wanted(gate, big));
+	/* 3 to 1: one more changes sides, then they are even. */
+	enter(2, PRIORITY_NORMAL, "h");
+	assert_true(gate_wanted(gate, big));
+	gate_less(gate, big);
+	assert_int_equal(take(LATER)->serial, 2);
+	enter(2, PRIORITY_NORMAL, "h");
+	assert_false(gate_wanted(gate, big));
+	enter(3, PRIORITY_LOW, "h");
+	assert_false(gate_wanted(gate, big));
+	/* Its own other files come before its segments. */
+	enter(1, PRIORITY_NORMAL, "h");
+	assert_true(gate_wanted(gate, big));
+}
+
+static void test_the_limit_of_all_is_shared_as_well(void **state)
+{
+	char host[16];
+	struct ticket *b, *t;
+
+	tear_down(state);
+	assert_int_equal(start(4, 4), 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(host, sizeof host, "h%u", i);
+		enter(1, PRIORITY_NORMAL, host);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		assert_non_null(take(0));
+	b = enter(2, PRIORITY_NORMAL, "elsewhere");
+	t = told(LATER);
+	assert_non_null(t);
+	leave(t);
+	assert_ptr_equal(take(LATER), b);
+	assert_null(told(2 * LATER));
+	leave(b);
+	assert_int_equal(take(2 * LATER)->serial, 1);
+}
+
+static void test_orders(void **state)
+{
+	struct ticket *a = enter(1, PRIORITY_NORMAL, "h"), *b = enter(1, PRIORITY_NORMAL, "h");
+	enum job_priority priority;
+	struct worker *wake;
+	unsigned orders;
+	uint64_t want;
+
+	assert_ptr_equal(take(0), a);
+	assert_ptr_equal(gate_order(gate, b->id, ORDER_CEASE, 0, &wake), b);
+	gate_assert_sane(gate);
+	assert_null(take(0));
+	assert_null(gate_order(gate, a->id, ORDER_WANT, 77, &wake));
+	assert_ptr_equal(wake, &worker);
+	gate_prioritise(gate, 1, PRIORITY_HIGH, no_wake);
+	assert_ptr_equal(gate_orders(gate, &worker, &orders, &want, &priority), a);
+	assert_int_equal(orders, ORDER_WANT | ORDER_PRIORITY);
+	assert_int_equal(want, 77);
+	assert_int_equal(priority, PRIORITY_HIGH);
+	gate_order(gate, a->id, ORDER_CEASE, 0, &wake);
+	leave(a);
+	assert_null(gate_orders(gate, &worker, &orders, &want, &priority));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		T(test_connections_go_round_the_jobs), T(test_a_freed_connection_goes_to_who_has_fewest),
+		T(test_priorities_are_strict), T(test_the_youngest_of_the_largest_job_makes_room),
+		T(test_jobs_with_one_each_keep_it), T(test_a_higher_job_takes_all_it_can_use),
+		T(test_segments_are_given_up_first), T(test_the_limit_of_all_is_shared_as_well), T(test_orders),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
