@@ -135,13 +135,27 @@ static void read_text(fuse_req_t req, struct handle *h, size_t size, off_t offse
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* A page that is mapped is kept in the kernel and is the same for all who map the file, but not everybody
+ * sees the same in the service's tables. Reads that fill pages come without a lock owner. */
+static bool is_shared_page(const struct handle *h, const struct fuse_file_info *fi)
+{
+	bool strangers;
+
+	if (h->place.kind != PLACE_SERVICE_ROW || fi->lock_owner != 0)
+		return false;
+	pthread_mutex_lock(&h->fs->lock);
+	strangers = h->fs->root_mode & S_ISVTX || h->fs->guests;
+	pthread_mutex_unlock(&h->fs->lock);
+	return strangers;
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	/* The answer lets the reader close the file before we are done with the handle. */
 	cleanup(handle_put) struct handle *h = handle_get(handle_of(fi));
 	struct ask *a;
 
-	if (!handle_may_read(h)) {
+	if (!handle_may_read(h) || is_shared_page(h, fi)) {
 		fuse_reply_err(req, EACCES);
 		return;
 	}

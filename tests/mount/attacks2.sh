@@ -113,6 +113,36 @@ refusals=$("$python" "$T/sold.py" "$M/sold" "$(id -u "$USER_B")")
 is "$refusals" "$(printf "['Permission denied'%s]" "$(printf ", 'Permission denied'%.0s" 1 2 3 4 5)")" "after chown"
 is "$(b cat "$M/sold/headers")" "X-Secret: word" "the new owner"
 rmdir "$M/sold"
+# A mapped page of a table does not show one reader what another may see.
+a mkdir "$M/hidden"
+cat >"$T/map.py" <<'PY'
+import ctypes, os, sys
+path, uid = sys.argv[1], int(sys.argv[2])
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+def show():
+    fd = os.open(path, os.O_RDONLY)
+    os.fstat(fd)
+    return libc.mmap(None, 4096, 1, 2, fd, 0)
+def look(address): # in a child: SIGBUS is an answer
+    pid = os.fork()
+    if pid == 0:
+        os._exit(b"hidden" in ctypes.string_at(address, 4096))
+    return os.waitpid(pid, 0)[1] == 256
+os.setresuid(uid, uid, 0)
+theirs = show()
+os.setresuid(0, 0, 0)
+ours = show()
+look(ours)
+print("shown" if look(theirs) else "kept")
+PY
+for table in index history; do
+	is "$("$python" "$T/map.py" "$M/.xferfs/$table" "$(id -u "$USER_B")")" kept "a mapping of $table"
+done
+rmdir "$M/hidden"
+is "$("$python" "$T/map.py" "$M/.xferfs/history" "$(id -u "$USER_B")")" kept "a mapping of history"
+has "$(cat "$M/.xferfs/history")" hidden "history is still read"
 # What one user has open is counted.
 a mkdir "$M/open"
 a "$python" - "$M/open/add" <<'PY' || fail "files open without end"
