@@ -2,7 +2,9 @@
  *
  * Deadlines are of CLOCK_BOOTTIME, but condition variables know only MONOTONIC and REALTIME. The two
  * differ by the time spent in suspend, which can grow while the owner sleeps: then it wakes late by as
- * much. So a sleep is at most SLEEP_MAX, after which the deadline is looked at again.
+ * much. So a sleep is at most SLEEP_MAX, or a small part of what is left, after which the deadline is
+ * looked at again: a suspend makes no wait longer than by that part, and an owner with nothing to do
+ * for months does not wake up every few seconds.
  */
 #include "base/mailbox.h"
 
@@ -13,6 +15,7 @@
 #include <time.h>
 
 #define SLEEP_MAX (10 * NSEC_PER_SEC)
+#define SLEEP_PART 16
 
 void mailbox_init(struct mailbox *box, void (*wake)(void *arg), void *arg)
 {
@@ -82,7 +85,8 @@ struct mail *mailbox_take(struct mailbox *box)
 /* Until about DEADLINE of clock_now(), or mail, or nothing at all. Called with the lock. */
 static void sleep_until(struct mailbox *box, int64_t deadline, int64_t now)
 {
-	int64_t sleep = deadline - now < SLEEP_MAX ? deadline - now : SLEEP_MAX;
+	int64_t left = deadline - now, most = left / SLEEP_PART > SLEEP_MAX ? left / SLEEP_PART : SLEEP_MAX;
+	int64_t sleep = left < most ? left : most;
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
