@@ -98,13 +98,15 @@ def settle():
     os.sync()
 
 
+NOISE = os.urandom(MIB)
+
+
 def noise(path, size):
-    """A file of SIZE bytes that do not compress."""
+    """A file of SIZE bytes that do not compress; no two blocks of it are the same."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    block = os.urandom(MIB)
     with open(path, "wb") as f:
         for at in range(0, size, MIB):
-            f.write(at.to_bytes(8, "little") + block[8:min(MIB, size - at)] if size >= 8 else block[:size])
+            f.write(at.to_bytes(8, "little") + NOISE[8:min(MIB, size - at)])
     return path
 
 

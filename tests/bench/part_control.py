@@ -80,8 +80,10 @@ def while_saving(bench, part, daemon, job):
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
-    """Notes when the last byte was given to the kernel."""
+    """Notes when the last byte was given to the kernel, which sends it at once."""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1 # head and body in one
     last = 0.0
 
     def do_GET(self):
@@ -90,6 +92,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
         self.send_header("ETag", '"1"')
         self.end_headers()
         self.wfile.write(b"x" * 4096)
+        self.wfile.flush()
         Origin.last = time.monotonic()
 
     def log_message(self, *args):
