@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 int home_open(const struct fetch_options *o, const char *name, int *ret_fd)
@@ -38,12 +37,12 @@ int home_open(const struct fetch_options *o, const char *name, int *ret_fd)
 /* One "." or "" per bit of the inode's number: all the same to the kernel. */
 const char *home_fd_path(int fd, char buffer[HOME_FD_PATH_LEN])
 {
-	char *out = stpcpy(buffer, "/proc/self/fd/");
+	int n = snprintf(buffer, HOME_FD_PATH_LEN, "/proc/self/fd/");
 	struct stat st;
 	uint64_t bits = fstat(fd, &st) < 0 ? 0 : st.st_ino;
 
 	for (; bits; bits >>= 1)
-		out = stpcpy(out, bits & 1 ? "./" : "/");
-	snprintf(out, 12, "%d", fd);
+		n += snprintf(buffer + n, (size_t)(HOME_FD_PATH_LEN - n), bits & 1 ? "./" : "/");
+	snprintf(buffer + n, (size_t)(HOME_FD_PATH_LEN - n), "%d", fd);
 	return buffer;
 }

@@ -182,7 +182,7 @@ directory, job = sys.argv[1:]
 known = set(os.listdir(directory))
 held = []
 if os.fork() == 0:
-    for i in range(300):
+    for i in range(100):
         try:
             fd = os.open(job + "/complete", os.O_WRONLY)
             os.write(fd, b"1")
@@ -229,7 +229,7 @@ is "$(ls "$D/trees/t")" f "the tree"
 a "$python" - "$D/trees/t" <<'PY'
 import os, sys
 os.chdir(sys.argv[1])
-for i in range(20000):
+for i in range(2000):
     os.mkdir("d")
     os.chdir("d")
 PY
