@@ -87,8 +87,10 @@ static int make_job(struct core *c, const struct message *m, struct answer *answ
 	if (name_taken(c, m->name))
 		return -EEXIST;
 	r = check_job_limits(c, m->creds);
-	if (r < 0)
+	if (r < 0) {
+		core_refuse(c, 0, "mkdir: more jobs than [limits] jobs or jobs_per_user allow");
 		return r;
+	}
 	r = job_new(c->next_serial, m->name, m->creds, c->moment.wall_ms / 1000, &draft);
 	if (r < 0)
 		return r;
@@ -485,6 +487,7 @@ static int command_job(struct core *c, struct message *m, struct run **ret_hold)
 {
 	const struct job *job = queue_find(c->queue, m->serial);
 	struct run *run = job ? run_get(c, m->serial) : NULL;
+	bool unchanged;
 	int r;
 
 	if (!job || (run && run->ended))
@@ -494,9 +497,13 @@ static int command_job(struct core *c, struct message *m, struct run **ret_hold)
 	r = check_rights(run, &m->command, m->creds);
 	if (r < 0)
 		return r;
+	unchanged = !run->dirty;
 	r = handlers[m->command.kind](run, &m->command, m->creds);
-	if (r < 0)
+	if (r < 0) {
+		if (unchanged && run->dirty)
+			run_drop_draft(run); /* who polls is not woken for nothing */
 		return r;
+	}
 	if (run->draft)
 		run->draft->last_alive = c->moment.wall_ms / 1000;
 	if (m->command.kind == CMD_VERB && (m->command.verb == EV_COMPLETE || m->command.verb == EV_CANCEL))

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -360,6 +361,15 @@ static void drop_run(struct core *c, struct run *run)
 	run->nready = 0;
 	run_forget_gone(run);
 	free(take_ptr(run->old_name));
+}
+
+void run_drop_draft(struct run *run)
+{
+	struct core *c = run->core;
+
+	assert(c->dirty == run);
+	c->dirty = run->next_dirty;
+	drop_run(c, run);
 }
 
 void core_drop_drafts(struct core *c)

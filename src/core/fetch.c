@@ -137,6 +137,8 @@ static void start(struct core *c, uint64_t serial, uint32_t file)
 	const struct job *job = run ? run_job(run) : NULL;
 	const struct file *now = job ? file_draft(job->files, file) : NULL;
 
+	if (run)
+		run->unsettled = true;
 	if (!now || now->state != FILE_QUEUED || slot_find(run, file) || start_file(run, file) < 0)
 		sched_ended(c->sched, serial);
 }

@@ -6,13 +6,71 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* --- what is left of the blobs ---------------------------------------------------------------- */
+
+/* Whether the blob is as long as `have` says. Not knowing is no reason to fetch again. */
+static bool blob_is_there(const struct core *c, uint64_t serial, uint32_t file, const struct file *f)
+{
+	char path[BLOB_PATH_LEN];
+	struct stat st;
+
+	blob_path(serial, file, f->generation, path);
+	if (fstatat(blobs_dirfd(c->options.blobs), path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno != ENOENT;
+	return (uint64_t)st.st_size >= f->have.v[f->have.n - 1].end;
+}
+
+static int fetch_again(struct run *run, uint32_t file, const struct file *now)
+{
+	struct file version;
+	int r = file_copy(now, &version);
+
+	if (r < 0)
+		return r;
+	report_start_over(run, file, &version);
+	version.state = FILE_QUEUED;
+	r = run_set_file(run, file, &version);
+	file_release(&version);
+	return r;
+}
+
+/* Someone has tidied up in the staging area, or a file system check has: what is gone is fetched again.
+ * Where bytes should be, zeros would be placed. (Of a job that is being placed blobs may be gone.) */
+static int check_blobs(struct core *c, const struct job *job)
+{
+	struct run *run = NULL;
+	unsigned lost = 0;
+	int r = 0;
+
+	if (!job->tally.bytes || job->state == JOB_COMPLETING)
+		return 0;
+	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE && r >= 0;
+	     id = files_next_file(job->files, id)) {
+		const struct file *f = file_now(job->files, id);
+
+		if (!f->have.n || f->state == FILE_COMPLETED || blob_is_there(c, job->serial, id, f))
+			continue;
+		run = run_get(c, job->serial);
+		r = run ? fetch_again(run, id, f) : -ENOMEM;
+		lost++;
+	}
+	if (!lost || r < 0)
+		return r;
+	log_error("job %s (%llu): the data of %u files is gone from the staging area; it is fetched again", job->name,
+		(unsigned long long)job->serial, lost);
+	return job->state == JOB_TRANSFERRED ? run_apply(run, EV_ADD) : 0;
+}
+
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 /* EV_RESTART is a column of the rule table, not a second program. */
-static int restart_job(struct core *c, uint64_t serial)
+static int restart_job(struct core *c, const struct job *job)
 {
-	const struct job *job = queue_find(c->queue, serial);
 	struct run *run;
 	struct rule rule;
 	int r = job_rule(job->state, EV_RESTART, &rule);
@@ -22,7 +80,7 @@ static int restart_job(struct core *c, uint64_t serial)
 	/* Of one that rests the notify command may be owed, or a sync. */
 	if (r < 0 || (rests && !job->tally.unsynced && (!job->props.notify || job->notified == job->state)))
 		return r;
-	run = run_get(c, serial);
+	run = run_get(c, job->serial);
 	if (!run)
 		return -ENOMEM;
 	if (job->tally.unsynced)
@@ -34,6 +92,18 @@ static int restart_job(struct core *c, uint64_t serial)
 		retry_forgive_waiting(run); /* their deadlines went with the process */
 	return r;
 }
+
+static int recover_job(struct core *c, uint64_t serial)
+{
+	const struct job *job = queue_find(c->queue, serial);
+	int r = check_blobs(c, job);
+
+	if (r < 0)
+		return r;
+	return restart_job(c, run_find(c, serial) ? run_job(run_find(c, serial)) : job);
+}
+
+/* --- the staging area ------------------------------------------------------------------------- */
 
 static bool is_named(void *arg, uint64_t serial, uint32_t file, uint32_t generation)
 {
@@ -77,7 +147,7 @@ int core_recover(struct core *c)
 		int r;
 
 		serial = job->serial;
-		r = restart_job(c, serial);
+		r = recover_job(c, serial);
 		if (r < 0)
 			return r;
 	}

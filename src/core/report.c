@@ -91,6 +91,7 @@ static void progress(struct run *run, struct transfer *t, const struct report *r
 void report_start_over(struct run *run, uint32_t file, struct file *version)
 {
 	run_gone(run, file, version->generation); /* without memory: swept at the next start */
+	run->save = true; /* or after a crash `have` would speak of a blob that is gone */
 	version->generation++;
 	version->size = SIZE_UNKNOWN;
 	version->mtime = INT64_MIN;
@@ -185,7 +186,6 @@ static void finish_file(struct run *run, uint32_t file, struct file *version, st
 static void changed(struct run *run, uint32_t file, struct file *version, struct report *r)
 {
 	report_start_over(run, file, version);
-	run->save = true;
 	if (version->tries >= CHANGES_IN_A_ROW) {
 		report_fail_softly(run, file, version, r);
 		return;

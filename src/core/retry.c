@@ -94,6 +94,24 @@ static void forgive(struct run *run, bool failed)
 	}
 }
 
+/* Nothing of the job runs, and yet some of its files are neither here nor failed nor waiting for a moment:
+ * what was to bring them on was lost for want of memory. */
+void retry_lost(struct run *run)
+{
+	const struct job *job = run_job(run);
+
+	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
+		const struct file *f = file_draft(run_job(run)->files, id);
+
+		if (f && f->state < FILE_TRANSFERRED && f->state != FILE_FAILED)
+			requeue(run, id, false);
+	}
+	if (run_job(run)->tally.unsynced)
+		order_all_unsynced(run, run_job(run));
+	if (run_job(run)->state == JOB_TRANSIENT_ERROR)
+		run_apply(run, EV_RETRY);
+}
+
 /* A command, whose save may fail: the deadlines go when it is published (FX_CLOCKS). */
 void retry_forgive(struct run *run)
 {

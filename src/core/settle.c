@@ -107,6 +107,26 @@ static void settle_done(struct run *run)
 		command_complete_as_owner(run);
 }
 
+/* Files are neither here nor failed, and nothing will bring them on: memory did not suffice to note what
+ * was to be done with them. */
+static bool anything_lost(const struct run *run, const struct tally *t)
+{
+	if (t->unsynced)
+		return true;
+	return t->waiting ? retry_deadline(run) == INT64_MAX : t->transferred + t->completed + t->failed < t->files;
+}
+
+static void find_lost(struct run *run)
+{
+	int64_t now = run->core->moment.now;
+
+	timer_set(run, now + NSEC_PER_SEC);
+	if (now < run->lost_at + NSEC_PER_SEC)
+		return;
+	run->lost_at = now;
+	retry_lost(run);
+}
+
 /* No transfer runs and none is on its way. */
 static void settle_quiet(struct run *run, const struct job *job)
 {
@@ -114,7 +134,9 @@ static void settle_quiet(struct run *run, const struct job *job)
 
 	if (waits && run->obstacle == OUTCOME_DONE)
 		return; /* the scheduler's turn comes */
-	if (job->tally.waiting || waits)
+	if (!waits && anything_lost(run, &job->tally))
+		find_lost(run);
+	else if (job->tally.waiting || waits)
 		suffer(run, job);
 	else if (job->tally.failed)
 		run_apply(run, EV_HARD_ERROR);

@@ -11,7 +11,8 @@
  *	fetch.c    starting them, as the scheduler says
  *	report.c   what the engine reports of them
  *	retry.c    files that are tried again
- *	order.c    the mover's orders: sync, verify, prepare, place, drop
+ *	order.c    the mover's orders: prepare, place, drop
+ *	sync.c     likewise: sync, verify
  *	timer.c    one heap of deadlines, one per job with which something goes on
  *	waiters.c  parked requests
  *	errand.c   the notify command
@@ -99,6 +100,7 @@ struct run {
 	struct retry *retries;   /* files that wait for another try */
 	size_t nretries, retries_cap;
 	int64_t retry_at;        /* the earliest of them */
+	int64_t lost_at;         /* when retry_lost was called last */
 	int64_t active_since;    /* for active_seconds; 0: not active */
 	int64_t resumed_at;      /* for the queue latency; 0: the first byte was seen */
 
@@ -222,6 +224,7 @@ int run_set_file(struct run *run, uint32_t file, struct file *version);
 /* Saves (if any draft must be), publishes, acts. COMMANDS: on failure the drafts are dropped and every
  * owed answer gets the errno; else they are kept and the save is repeated. */
 int core_commit(struct core *c, bool commands);
+void run_drop_draft(struct run *run); /* the latest that was made dirty */
 void core_drop_drafts(struct core *c);
 void core_publish_service(struct core *c);
 void core_owe(struct core *c, struct reply *reply, int err, const struct answer *answer, struct run *hold, struct run *of);
@@ -284,18 +287,25 @@ int64_t retry_deadline(const struct run *run); /* INT64_MAX: none */
 void retry_due(struct run *run);               /* files whose delay is over become queued */
 void retry_forgive(struct run *run);           /* waiting and failed files become queued (RESUME) */
 void retry_forgive_waiting(struct run *run);   /* only the waiting ones (the network is back) */
+void retry_lost(struct run *run);              /* those that nothing will bring on, for want of memory */
 
 /* --- order.c --------------------------------------------------------------------------------- */
 
 void order_done(struct core *c, struct order *o); /* borrows */
+void order_send(struct core *c, struct order *o); /* takes */
+void order_place(struct run *run);             /* sends PREPARE when the job is quiet, PLACE when that is saved */
+void order_drop_blob(struct run *run, uint32_t file, uint32_t generation);
+void order_drop(struct run *run);
+
+/* --- sync.c ---------------------------------------------------------------------------------- */
+
 void order_sync(struct run *run);              /* sends a SYNC if one is due */
 int64_t order_sync_deadline(const struct run *run);
 void order_unsynced(struct run *run, uint32_t file); /* a file without a transfer is to be synced */
 void order_all_unsynced(struct run *run, const struct job *job); /* all that are, after a restart */
 int order_verify(struct run *run, uint32_t file, uint64_t size, struct digest *digest); /* takes */
-void order_place(struct run *run);             /* sends PREPARE when the job is quiet, PLACE when that is saved */
-void order_drop_blob(struct run *run, uint32_t file, uint32_t generation);
-void order_drop(struct run *run);
+void order_sync_done(struct run *run, struct order *o);
+void order_verify_done(struct run *run, struct order *o);
 
 /* --- errand.c ------------------------------------------------------------------------------- */
 

@@ -126,7 +126,7 @@ static void cancel_old_job(struct run *run, const struct job *job)
 	bool inactive = config->inactivity_timeout != LIMIT_MAX &&
 		wall >= job->last_alive + (int64_t)config->inactivity_timeout;
 
-	if (run_apply(run, EV_CANCEL) < 0)
+	if (job->state == JOB_COMPLETING || run_apply(run, EV_CANCEL) < 0)
 		return; /* it is ending already */
 	run->ended_by = run->core->options.daemon_uid;
 	run_end(run, run->draft->tally.completed > 0, inactive ? "inactivity_timeout" : "max_age");

@@ -4,6 +4,7 @@
 #include "base/parse.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,20 @@ int __wrap_store_commit(struct store *s)
 	return save_errno;
 }
 
+/* --- memory that fails ------------------------------------------------------------------------- */
+
+unsigned copies_failing;
+int __real_file_copy(const struct file *f, struct file *ret);
+int __wrap_file_copy(const struct file *f, struct file *ret);
+
+int __wrap_file_copy(const struct file *f, struct file *ret)
+{
+	if (!copies_failing)
+		return __real_file_copy(f, ret);
+	copies_failing--;
+	return -ENOMEM;
+}
+
 /* --- setting up ------------------------------------------------------------------------------- */
 
 static void start(struct rig *rig)
@@ -173,6 +188,7 @@ int rig_teardown(void **state)
 	char command[128];
 
 	save_errno = 0;
+	copies_failing = 0;
 	core_free(rig->core);
 	forget_sent(rig);
 	store_close(rig->store);
@@ -382,6 +398,16 @@ struct order *take_order(struct rig *rig, enum order_kind kind)
 	return NULL;
 }
 
+/* A real engine has written it. */
+static void write_blob(struct rig *rig, const struct fetch *f, uint64_t have)
+{
+	int fd = -1;
+
+	assert_return_code(blob_open(rig->blobs, f->serial, f->file, f->generation, true, &fd), 0);
+	assert_return_code(ftruncate(fd, (off_t)have), 0);
+	close(fd);
+}
+
 static struct report *report_new(enum report_kind kind, const struct fetch *f)
 {
 	struct report *r = calloc(1, sizeof(*r));
@@ -414,6 +440,7 @@ void send_progress(struct rig *rig, const struct fetch *f, uint64_t have)
 {
 	struct report *r = report_new(REPORT_PROGRESS, f);
 
+	write_blob(rig, f, have);
 	r->bytes_moved = have;
 	assert_return_code(extents_add(&r->have, 0, have), 0);
 	deliver(rig, &r->mail);
@@ -423,6 +450,7 @@ void begin_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, u
 {
 	struct report *r = report_new(REPORT_ENDED, f);
 
+	write_blob(rig, f, have);
 	r->outcome = outcome;
 	r->bytes_moved = have;
 	r->size = size;
@@ -484,6 +512,25 @@ void finish_stopped(struct rig *rig, uint64_t have)
 
 	send_ended(rig, f, OUTCOME_STOPPED, have, SIZE_UNKNOWN);
 	fetch_free(f);
+}
+
+void fail_with(struct rig *rig, int http_status)
+{
+	struct fetch *f = take_fetch(rig);
+
+	send_status(rig, f, http_status, -1);
+	fetch_free(f);
+}
+
+uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value)
+{
+	uint64_t job;
+
+	assert_int_equal(ask_mkdir(rig, job_name, user, &job), 0);
+	assert_int_equal(ask_set(rig, job, name, value, user), 0);
+	assert_int_equal(ask_add(rig, job, "http://localhost/1", user), 0);
+	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
+	return job;
 }
 
 void place_all(struct rig *rig, int err)

@@ -46,6 +46,7 @@ struct rig {
 };
 
 extern int save_errno; /* 0, or what every save fails with */
+extern unsigned copies_failing; /* so many file_copy are out of memory */
 
 extern const struct creds *const user; /* uid 1000 */
 extern const struct creds *const root;
@@ -90,6 +91,9 @@ struct message *message_to(uint64_t serial, enum message_kind kind, struct asked
 /* The first fetch that was sent is done, SIZE bytes. */
 void finish(struct rig *rig, uint64_t size);
 void finish_stopped(struct rig *rig, uint64_t have);
+void fail_with(struct rig *rig, int http_status);
+/* A job with one file and property NAME set to VALUE, resumed. */
+uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value);
 /* PREPARE and PLACE as a mover does them that succeeds; ERR: but the first file. */
 void place_all(struct rig *rig, int err);
 /* Does SYNC and DROP orders as they come until there are none. */

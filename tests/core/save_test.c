@@ -1,5 +1,5 @@
 /* Saves that fail, in each phase: commands are refused and leave no trace; facts are kept, and neither
- * seen nor acted upon until they are saved.
+ * seen nor acted upon until they are saved. And memory that fails: what could not be noted is found again.
  */
 #include "harness.h"
 
@@ -232,6 +232,81 @@ static void test_stop_with_a_full_disk(void **state)
 	assert_int_equal(rig->nfetches, 1);
 }
 
+/* --- memory that does not suffice ------------------------------------------------------------- */
+
+static void test_report_without_memory(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1\n" URL "2\n");
+
+	copies_failing = 1;
+	finish(rig, 5);
+	finish(rig, 5);
+	sync_all(rig);
+	finish(rig, 5); /* that its end was not taken is found when all else is done */
+	sync_all(rig);
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
+}
+
+static void test_start_without_memory(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job;
+
+	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
+	assert_int_equal(ask_add(rig, job, URL "1", user), 0);
+	copies_failing = 4;
+	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
+	for (int i = 0; i < 10 && !rig->nfetches; i++)
+		rig_pass(rig, 1);
+	finish(rig, 5);
+	sync_all(rig);
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
+}
+
+static void test_sync_without_memory(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1");
+	struct order *sync;
+
+	finish(rig, 5);
+	sync = take_order(rig, ORDER_SYNC);
+	copies_failing = 1;
+	send_back(rig, sync);
+	for (int i = 0; i < 5; i++) {
+		sync_all(rig);
+		rig_pass(rig, 1);
+	}
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
+}
+
+static void test_placing_without_memory(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1");
+	struct asked done;
+	struct order *o;
+
+	finish(rig, 5);
+	sync_all(rig);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	o = take_order(rig, ORDER_PREPARE);
+	o->files[0].ino = 7;
+	copies_failing = 1;
+	send_back(rig, o);
+	o = take_order(rig, ORDER_PLACE);
+	assert_int_equal(o->nfiles, 0);
+	send_back(rig, o);
+	assert_true(done.answered);
+	assert_int_equal(done.err, -EIO);
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED); /* nothing is dropped */
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	place_all(rig, 0);
+	sync_all(rig);
+	assert_int_equal(done.err, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
@@ -245,6 +320,10 @@ int main(void)
 		TEST(test_blobs_are_not_dropped_before_the_end_is_saved),
 		TEST(test_refused_resume_keeps_the_retry),
 		TEST(test_stop_with_a_full_disk),
+		TEST(test_report_without_memory),
+		TEST(test_start_without_memory),
+		TEST(test_sync_without_memory),
+		TEST(test_placing_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,31 +15,11 @@
 #define URL "http://localhost/"
 #define ZERO_SHA "0000000000000000000000000000000000000000000000000000000000000000"
 
-static void fail_with(struct rig *rig, int http_status)
-{
-	struct fetch *f = take_fetch(rig);
-
-	send_status(rig, f, http_status, -1);
-	fetch_free(f);
-}
-
 static void remove_file(struct rig *rig, uint64_t job, const char *path)
 {
 	const struct command rm = {.kind = CMD_REMOVE, .node = files_find_path(job_of(rig, job)->files, path)};
 
 	assert_int_equal(ask_command(rig, job, &rm, user), 0);
-}
-
-/* A job with one file and property NAME set to VALUE, resumed. */
-static uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value)
-{
-	uint64_t job;
-
-	assert_int_equal(ask_mkdir(rig, job_name, user, &job), 0);
-	assert_int_equal(ask_set(rig, job, name, value, user), 0);
-	assert_int_equal(ask_add(rig, job, URL "1", user), 0);
-	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
-	return job;
 }
 
 /* --- restarts --------------------------------------------------------------------------------- */
@@ -117,6 +97,37 @@ static void test_restart_of_each_state(void **state)
 	assert_int_equal(queue_last_result(rig->queue, "completing")->ended_by, 1000);
 	assert_int_equal(rig->nfetches, 1);
 	queue_assert_sane(rig->queue);
+}
+
+/* Never zeros where bytes should be. */
+static void test_blobs_that_are_gone(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t suspended = running_job(rig, "suspended", URL "1"), transferred;
+	char path[160];
+	struct fetch *f;
+
+	assert_int_equal(ask_verb(rig, suspended, EV_SUSPEND, user), 0);
+	finish_stopped(rig, 1000);
+	transferred = running_job(rig, "transferred", URL "1\n" URL "2\n");
+	finish(rig, 5);
+	finish(rig, 5);
+	sync_all(rig);
+	snprintf(path, sizeof(path), "%s/blobs/%llu/1.0", rig->directory, (unsigned long long)suspended);
+	assert_return_code(truncate(path, 999), 0);
+	snprintf(path, sizeof(path), "%s/blobs/%llu/2.0", rig->directory, (unsigned long long)transferred);
+	assert_return_code(unlink(path), 0);
+	rig_restart(rig);
+	assert_int_equal(state_of(rig, suspended), JOB_SUSPENDED);
+	assert_int_equal(file_got(file_of(rig, suspended, "1")), 0);
+	assert_int_equal(state_of(rig, transferred), JOB_SUSPENDED); /* not all its files are here */
+	assert_int_equal(file_of(rig, transferred, "1")->state, FILE_TRANSFERRED);
+	assert_int_equal(ask_verb(rig, transferred, EV_RESUME, user), 0);
+	f = take_fetch(rig);
+	assert_string_equal(f->url, URL "2");
+	assert_int_equal(f->have.n, 0);
+	fetch_free(f);
+	assert_int_equal(rig->nfetches, 0);
 }
 
 /* --- complete and cancel in the middle of something ------------------------------------------- */
@@ -414,405 +425,6 @@ static void test_sync_without_space_is_tried_again(void **state)
 	fetch_free(f);
 }
 
-/* --- obstacles -------------------------------------------------------------------------------- */
-
-static void test_retries_do_not_run_against_an_obstacle(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1"), seen, missed;
-
-	fail_with(rig, 503);
-	send_network(rig, false);
-	assert_int_equal(job_of(rig, job)->fault->outcome, OUTCOME_OFFLINE);
-	assert_int_equal(job_of(rig, job)->error_count, 1);
-	seen = events_next_seq(queue_events(rig->queue));
-	for (int i = 0; i < 10; i++)
-		rig_pass(rig, 100);
-	assert_null(events_get(queue_events(rig->queue), seen, job, &missed));
-	assert_int_equal(state_of(rig, job), JOB_TRANSIENT_ERROR);
-	assert_int_equal(job_of(rig, job)->error_count, 1);
-	assert_int_equal(job_of(rig, job)->fault->outcome, OUTCOME_OFFLINE);
-	send_network(rig, true);
-	assert_null(job_of(rig, job)->fault);
-	finish(rig, 5);
-	sync_all(rig);
-	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
-}
-
-/* BITS counts neither the loss of the network nor a window without bandwidth. */
-static void test_obstacle_is_no_error(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-
-	send_network(rig, false);
-	assert_int_equal(ask_verb(rig, job, EV_SUSPEND, user), 0);
-	assert_null(job_of(rig, job)->fault); /* shown only in a state of error */
-	finish_stopped(rig, 0);
-	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
-	assert_int_equal(state_of(rig, job), JOB_TRANSIENT_ERROR);
-	assert_int_equal(job_of(rig, job)->fault->outcome, OUTCOME_OFFLINE);
-	assert_int_equal(job_of(rig, job)->error_count, 0);
-	assert_int_equal(rig->nfetches, 0);
-	rig_pass(rig, 15 * 86400); /* that time is not the server's */
-	assert_int_equal(state_of(rig, job), JOB_TRANSIENT_ERROR);
-	send_network(rig, true);
-	assert_int_equal(rig->nfetches, 1);
-	assert_int_equal(state_of(rig, job), JOB_CONNECTING);
-}
-
-static void test_failed_job_does_not_wait_for_the_network(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-
-	send_network(rig, false);
-	fail_with(rig, 404);
-	assert_int_equal(state_of(rig, job), JOB_ERROR);
-}
-
-static void test_metered_network_by_priority(void **state)
-{
-	struct rig *rig = *state;
-	struct command network = {.kind = CMD_NETWORK, .network = NETWORK_METERED};
-	uint64_t normal;
-
-	assert_int_equal(ask_command(rig, 0, &network, root), 0);
-	normal = running_job(rig, "normal", URL "1");
-	assert_int_equal(job_of(rig, normal)->fault->outcome, OUTCOME_METERED);
-	running_with(rig, "high", "priority", "high");
-	assert_int_equal(rig->nfetches, 1);
-	running_with(rig, "allowed", "metered", "allow");
-	assert_int_equal(rig->nfetches, 2);
-	running_with(rig, "low", "priority", "low");
-	assert_int_equal(rig->nfetches, 2);
-	assert_int_equal(ask_set(rig, normal, "priority", "foreground", user), 0); /* live */
-	assert_int_equal(rig->nfetches, 3);
-	assert_int_equal(state_of(rig, normal), JOB_CONNECTING);
-}
-
-static void test_window_without_bandwidth(void **state)
-{
-	struct rig *rig = *state;
-	struct command look = {.kind = CMD_NETWORK};
-	uint64_t job = running_job(rig, "a", URL "1");
-
-	send_progress(rig, rig->fetches[0], 3);
-	rig->config.limit = 0;
-	assert_int_equal(ask_command(rig, 0, &look, root), 0);
-	assert_int_equal(rig->nceased, 1);
-	finish_stopped(rig, 3);
-	sync_all(rig);
-	assert_int_equal(state_of(rig, job), JOB_TRANSIENT_ERROR);
-	assert_int_equal(job_of(rig, job)->fault->outcome, OUTCOME_BANDWIDTH);
-	rig_restart(rig);
-	assert_int_equal(state_of(rig, job), JOB_TRANSIENT_ERROR);
-	rig->config.limit = LIMIT_MAX;
-	assert_int_equal(ask_command(rig, 0, &look, root), 0);
-	assert_int_equal(rig->nfetches, 1);
-	assert_int_equal(state_of(rig, job), JOB_CONNECTING);
-}
-
-static void test_timetable(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job;
-
-	/* The rig's clock stands at a Tuesday, 22:13:20 UTC. */
-	setenv("TZ", "UTC", 1);
-	free(rig->config.schedule);
-	rig->config.schedule = strdup("Tue 22:00-23:00 0; else max");
-	rig_restart(rig);
-	job = running_job(rig, "a", URL "1");
-	assert_int_equal(job_of(rig, job)->fault->outcome, OUTCOME_BANDWIDTH);
-	assert_int_equal(rig->nfetches, 0);
-	while (rig->moment.wall_ms < INT64_C(1700002800000)) {
-		assert_int_equal(rig->nfetches, 0);
-		assert_true(rig->deadline > rig->moment.now);
-		rig->moment.wall_ms += (rig->deadline - rig->moment.now) / NSEC_PER_MSEC;
-		rig->moment.now = rig->deadline;
-		turn(rig);
-	}
-	assert_int_equal(rig->nfetches, 1); /* on the first second of 23:00 */
-	assert_true(rig->moment.wall_ms < INT64_C(1700002801000));
-	assert_int_equal(state_of(rig, job), JOB_CONNECTING);
-}
-
-static void test_limit_of_a_resting_job_is_forgotten(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-
-	assert_int_equal(ask_set(rig, job, "rate_limit", "1000", user), 0);
-	assert_int_equal(rig->job_limit, 1000);
-	finish(rig, 5);
-	sync_all(rig);
-	assert_true(rig->job_limit == LIMIT_MAX);
-	job = running_with(rig, "b", "rate_limit", "1000");
-	assert_int_equal(rig->job_limit, 1000);
-	assert_int_equal(rig->nfetches, 1);
-	assert_int_equal(ask_verb(rig, job, EV_SUSPEND, user), 0);
-	assert_true(rig->job_limit == LIMIT_MAX);
-}
-
-/* --- the notify command ----------------------------------------------------------------------- */
-
-static uint64_t notifying_job(struct rig *rig)
-{
-	uint64_t job = running_with(rig, "a", "notify", "/bin/true");
-
-	finish(rig, 5);
-	sync_all(rig);
-	assert_non_null(rig->errand);
-	return job;
-}
-
-static void test_notify_until_it_succeeds(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = notifying_job(rig);
-
-	send_errand_back(rig, 1);
-	assert_null(rig->errand);
-	rig_pass(rig, 601);
-	send_errand_back(rig, 0);
-	assert_int_equal(job_of(rig, job)->notified, JOB_TRANSFERRED);
-	assert_null(rig->core->runs);
-	rig_restart(rig);
-	assert_null(rig->errand);
-}
-
-static void test_notify_after_a_restart(void **state)
-{
-	struct rig *rig = *state;
-
-	notifying_job(rig);
-	rig_restart(rig);
-	assert_non_null(rig->errand);
-}
-
-/* The command of one state still runs when the job comes to the next: both are told. */
-static void test_notify_of_the_next_state(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = notifying_job(rig);
-
-	assert_int_equal(ask_add(rig, job, URL "2", user), 0);
-	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
-	fail_with(rig, 404);
-	assert_int_equal(state_of(rig, job), JOB_ERROR);
-	send_errand_back(rig, 0);
-	assert_non_null(rig->errand);
-	assert_int_equal(job_of(rig, job)->notified, JOB_SUSPENDED);
-	send_errand_back(rig, 0);
-	assert_int_equal(job_of(rig, job)->notified, JOB_ERROR);
-}
-
-static void test_notify_of_the_same_state_again(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = notifying_job(rig);
-
-	assert_int_equal(ask_add(rig, job, URL "2", user), 0);
-	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
-	finish(rig, 5);
-	sync_all(rig);
-	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
-	send_errand_back(rig, 0); /* of the first time */
-	assert_non_null(rig->errand);
-}
-
-static void test_notify_is_forgotten_with_the_job(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = notifying_job(rig);
-
-	send_errand_back(rig, 1);
-	assert_int_equal(ask_verb(rig, job, EV_CANCEL, user), 0);
-	rig_pass(rig, 601);
-	assert_null(rig->errand);
-	assert_null(rig->core->runs);
-}
-
-/* --- what is remembered ----------------------------------------------------------------------- */
-
-static void test_nothing_is_remembered_of_ended_jobs(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t cancelled = running_job(rig, "cancelled", URL "1"), completed;
-	struct asked done, gone;
-
-	send_progress(rig, rig->fetches[0], 3);
-	begin_verb(rig, &gone, cancelled, EV_CANCEL, user);
-	assert_false(gone.answered); /* its transfer may still write */
-	finish_stopped(rig, 3);
-	sync_all(rig);
-	assert_true(gone.answered);
-	completed = running_job(rig, "completed", URL "1\n" URL "2\n");
-	finish(rig, 5);
-	begin_verb(rig, &done, completed, EV_COMPLETE, user);
-	finish_stopped(rig, 3);
-	sync_all(rig);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_null(rig->core->runs);
-	assert_int_equal(rig->core->ntimers, 0);
-}
-
-static void test_timers_do_not_pile_up(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-	struct command network = {.kind = CMD_NETWORK};
-	struct fetch *f = take_fetch(rig);
-
-	for (int i = 1; i <= 50; i++) {
-		send_progress(rig, f, (uint64_t)i * 100);
-		rig_pass(rig, 3);
-		sync_all(rig);
-	}
-	for (int i = 0; i < 10; i++) {
-		assert_int_equal(ask_command(rig, 0, &network, root), 0);
-		assert_int_equal(ask_mkdir(rig, "b", user, &job), 0);
-		assert_int_equal(ask_verb(rig, job, EV_CANCEL, user), 0);
-	}
-	assert_true(rig->core->ntimers <= 2);
-	fetch_free(f);
-}
-
-static void test_unlimited_history(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job;
-
-	rig->config.history_days = LIMIT_MAX;
-	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
-	assert_int_equal(ask_verb(rig, job, EV_CANCEL, user), 0);
-	assert_non_null(queue_last_result(rig->queue, "a"));
-	rig_restart(rig);
-	assert_non_null(queue_last_result(rig->queue, "a"));
-}
-
-static void test_history_is_pruned(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job;
-
-	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
-	assert_int_equal(ask_verb(rig, job, EV_CANCEL, user), 0);
-	rig_pass(rig, 31 * 86400);
-	assert_int_equal(ask_mkdir(rig, "b", user, &job), 0);
-	assert_int_equal(ask_verb(rig, job, EV_CANCEL, user), 0);
-	assert_null(queue_last_result(rig->queue, "a"));
-	assert_non_null(queue_last_result(rig->queue, "b"));
-	rig_restart(rig);
-	assert_null(queue_last_result(rig->queue, "a"));
-	assert_non_null(queue_last_result(rig->queue, "b"));
-}
-
-static void test_inactive_jobs_one_after_the_other(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t a, b;
-
-	assert_int_equal(ask_mkdir(rig, "a", user, &a), 0);
-	rig_pass(rig, 86400);
-	assert_int_equal(ask_mkdir(rig, "b", user, &b), 0);
-	rig_restart(rig);
-	rig_pass(rig, 89 * 86400);
-	assert_int_equal(state_of(rig, a), JOB_STATE_MAX);
-	assert_int_equal(state_of(rig, b), JOB_SUSPENDED);
-	assert_true(rig->deadline <= rig->moment.now + 86400 * NSEC_PER_SEC);
-	rig_pass(rig, 86400);
-	assert_int_equal(state_of(rig, b), JOB_STATE_MAX);
-}
-
-/* --- what the engine says --------------------------------------------------------------------- */
-
-static void test_gauges(void **state)
-{
-	struct rig *rig = *state;
-	const struct service *service;
-	struct report *r = calloc(1, sizeof(*r));
-	uint64_t job = running_job(rig, "a", URL "1");
-
-	assert_non_null(r);
-	*r = (struct report){.mail.kind = REPORT_PROGRESS, .id = rig->fetches[0]->id, .rate = 1000, .connections = 3,
-		.size = SIZE_UNKNOWN, .mtime = INT64_MIN, .bytes_moved = 5};
-	mailbox_send(core_mailbox(rig->core), &r->mail);
-	turn(rig);
-	service = queue_service(rig->queue);
-	assert_int_equal(service->rate, 1000);
-	assert_int_equal(service->connections, 3);
-	assert_int_equal(service->bytes_downloaded, 5);
-	assert_int_equal(service->latency_count[LATENCY_BUCKETS - 1], 1);
-	assert_int_equal(ask_verb(rig, job, EV_SUSPEND, user), 0);
-	finish_stopped(rig, 5);
-	service = queue_service(rig->queue);
-	assert_int_equal(service->rate, 0);
-	assert_int_equal(service->connections, 0);
-}
-
-/* A server that breaks off each time, but can be resumed: the delay does not grow to ten minutes. */
-static void test_backoff_begins_anew_with_progress(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1"), have = 0;
-
-	for (int i = 0; i < 12; i++) {
-		struct fetch *f = take_fetch(rig);
-
-		send_begun(rig, f, 1000, "etag \"v\"");
-		have += 10;
-		send_progress(rig, f, have);
-		send_ended(rig, f, OUTCOME_RESET, have, 1000);
-		fetch_free(f);
-		sync_all(rig);
-		assert_int_equal(state_of(rig, job), JOB_TRANSIENT_ERROR);
-		rig_pass(rig, 2);
-		assert_int_equal(rig->nfetches, 1);
-	}
-}
-
-static void test_backoff_grows_without_progress(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-
-	for (int i = 0; i < 8; i++) {
-		struct fetch *f = take_fetch(rig);
-
-		send_ended(rig, f, OUTCOME_RESET, 10, 1000); /* the same bytes again and again */
-		fetch_free(f);
-		sync_all(rig);
-		assert_int_equal(state_of(rig, job), JOB_TRANSIENT_ERROR);
-		if (i < 7)
-			rig_pass(rig, 600);
-	}
-	rig_pass(rig, 30);
-	assert_int_equal(rig->nfetches, 0);
-}
-
-static void test_reader_of_a_whole_file_makes_no_blob(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-	struct message *m;
-	struct asked asked;
-	char path[160];
-
-	finish(rig, 5);
-	sync_all(rig);
-	m = message_to(job, MSG_OPEN_STAGED, &asked, NULL);
-	m->file = files_find_path(job_of(rig, job)->files, "1");
-	core_send(rig->core, m);
-	turn(rig);
-	assert_int_equal(asked.err, -ENOENT); /* the rig's engine makes none */
-	snprintf(path, sizeof(path), "%s/blobs/%llu/1.0", rig->directory, (unsigned long long)job);
-	assert_int_equal(access(path, F_OK), -1);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
@@ -822,6 +434,7 @@ int main(void)
 		TEST(test_whole_file_is_synced_after_a_restart),
 		TEST(test_suspended_job_is_synced_after_a_restart),
 		TEST(test_restart_of_each_state),
+		TEST(test_blobs_that_are_gone),
 		TEST(test_complete_waits_for_a_removed_file),
 		TEST(test_complete_waits_for_a_checksum),
 		TEST(test_complete_with_a_sync_under_way),
@@ -839,27 +452,6 @@ int main(void)
 		TEST(test_job_of_many_files_does_not_flap),
 		TEST(test_suspended_job_is_synced),
 		TEST(test_sync_without_space_is_tried_again),
-		TEST(test_retries_do_not_run_against_an_obstacle),
-		TEST(test_obstacle_is_no_error),
-		TEST(test_failed_job_does_not_wait_for_the_network),
-		TEST(test_metered_network_by_priority),
-		TEST(test_window_without_bandwidth),
-		TEST(test_timetable),
-		TEST(test_limit_of_a_resting_job_is_forgotten),
-		TEST(test_notify_until_it_succeeds),
-		TEST(test_notify_after_a_restart),
-		TEST(test_notify_of_the_next_state),
-		TEST(test_notify_of_the_same_state_again),
-		TEST(test_notify_is_forgotten_with_the_job),
-		TEST(test_nothing_is_remembered_of_ended_jobs),
-		TEST(test_timers_do_not_pile_up),
-		TEST(test_unlimited_history),
-		TEST(test_history_is_pruned),
-		TEST(test_inactive_jobs_one_after_the_other),
-		TEST(test_gauges),
-		TEST(test_backoff_begins_anew_with_progress),
-		TEST(test_backoff_grows_without_progress),
-		TEST(test_reader_of_a_whole_file_makes_no_blob),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
