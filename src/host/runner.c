@@ -130,12 +130,20 @@ static void become(const struct errand *e, char **words, const char *home)
 	_exit(127);
 }
 
+/* Only root can become another user; what another user wants must not be done with the daemon's rights. */
+static bool may_become(const struct creds *creds)
+{
+	return geteuid() == 0 || creds->uid == geteuid();
+}
+
 static pid_t start(struct errand *e)
 {
 	char **words = NULL;
 	cleanup_free char *home = NULL;
 	pid_t pid = -1;
 
+	if (!may_become(e->creds))
+		return -1;
 	if (words_split(e->command, &words) < 0)
 		return -1;
 	if (complete_environment(e, &home) >= 0 && home)
@@ -173,13 +181,13 @@ static void launch(struct runner *r, struct errand *e)
 		return;
 	}
 	c->pid = start(e);
-	c->pidfd = c->pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, c->pid, 0);
-	if (c->pidfd < 0) {
+	if (c->pid < 0) {
 		log_warning("notify command of job %llu cannot be started", (unsigned long long)e->serial);
 		give_back(r, e, 127);
 		free(c);
 		return;
 	}
+	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	c->errand = e;
 	c->next = r->children;
 	r->children = c;
@@ -233,29 +241,37 @@ static void reap(struct runner *r)
 			continue;
 		}
 		*at = c->next;
-		close(c->pidfd);
+		if (c->pidfd >= 0)
+			close(c->pidfd);
 		give_back(r, c->errand, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 		free(c);
 	}
 }
 
-static int wait_for_something(struct runner *r)
+#define LOOK_AGAIN 1000 /* milliseconds: for what has no descriptor to poll */
+
+static void wait_for_something(struct runner *r)
 {
-	struct pollfd *fds;
+	struct pollfd wake = {.fd = r->wake, .events = POLLIN}, *fds;
+	int timeout = -1;
 	nfds_t n = 1;
 
 	for (const struct child *c = r->children; c; c = c->next)
 		n++;
 	fds = calloc(n, sizeof(*fds));
-	if (!fds)
-		return -ENOMEM;
-	fds[0] = (struct pollfd){.fd = r->wake, .events = POLLIN};
+	if (!fds) {
+		poll(&wake, 1, LOOK_AGAIN);
+		return;
+	}
+	fds[0] = wake;
 	n = 1;
-	for (const struct child *c = r->children; c; c = c->next)
+	for (const struct child *c = r->children; c; c = c->next) {
+		if (c->pidfd < 0)
+			timeout = LOOK_AGAIN;
 		fds[n++] = (struct pollfd){.fd = c->pidfd, .events = POLLIN};
-	poll(fds, n, -1);
+	}
+	poll(fds, n, timeout);
 	free(fds);
-	return 0;
 }
 
 static void *run(void *arg)
@@ -330,7 +346,8 @@ void runner_stop(struct runner *r)
 		struct child *c = r->children;
 
 		r->children = c->next;
-		close(c->pidfd);
+		if (c->pidfd >= 0)
+			close(c->pidfd);
 		errand_free(c->errand);
 		free(c);
 	}

@@ -122,6 +122,24 @@ static void test_status(void **state)
 	assert_int_equal(run(*state, "\"open"), 127);
 }
 
+/* An ordinary user's daemon cannot become another user, and does not run another's commands as its own. */
+static void test_command_of_another_user(void **state)
+{
+	struct rig *rig = *state;
+	const bool is_root = geteuid() == 0;
+	struct errand *e = errand_new(7);
+
+	assert_non_null(e);
+	if (is_root)
+		assert_return_code(seteuid(65534), 0);
+	e->creds = creds_new(1, 1, 022, 0, NULL);
+	e->command = strdup("true");
+	runner_send(rig->runner, e);
+	assert_int_equal(status_of_next(rig), 127);
+	if (is_root)
+		assert_return_code(seteuid(0), 0);
+}
+
 static void test_environment_and_descriptors_are_clean(void **state)
 {
 	struct rig *rig = *state;
@@ -183,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_command_of_another_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_environment_and_descriptors_are_clean, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_at_most_four_of_a_user, setup, teardown),
 	};
