@@ -3,7 +3,7 @@
 A case is a function that does the same work once and gives a Sample; `rounds` runs the cases in turn,
 each round beginning with another one, so that what the machine does meanwhile meets all of them alike.
 Seconds are this machine's; only ratios within one run mean anything."""
-import contextlib, json, os, select, shutil, signal, socket, statistics, subprocess, sys, time
+import contextlib, json, os, select, shutil, socket, statistics, subprocess, time
 
 MIB = 1 << 20
 GIB = 1 << 30

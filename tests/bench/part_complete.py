@@ -1,7 +1,7 @@
 """Completing many small files, beside mv of as many and sync; and one huge file."""
-import os, shutil, subprocess, tempfile, time
+import os, tempfile, time
 
-from bench import GIB, Daemon, Nginx, Part, Sample, median, noise, settle, wall
+from bench import GIB, Daemon, Nginx, Part, Sample, noise, settle, wall
 
 FILES = 10000
 

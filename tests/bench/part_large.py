@@ -1,7 +1,7 @@
 """One huge file over http and https, to the disk and to memory, beside every peer."""
 import os, shutil
 
-from bench import GIB, MIB, Daemon, Nginx, Part, Sample, median, noise, settle, wall
+from bench import GIB, Daemon, Nginx, Part, median, noise, settle, wall
 
 
 def peers(bench, url, ca, out):
@@ -41,9 +41,7 @@ def one_xferfs(daemon, url, size, **properties):
     def run():
         out = os.path.join(daemon.dest, "file")
         settle()
-        job = daemon.new_job(["%s file size=%d" % (url, size)] if properties.pop("told", False) else [url + " file"],
-                             **properties)
-        sample = daemon.fetch(job)
+        sample = daemon.fetch(daemon.new_job([url + " file"], **properties))
         check(out, size)
         os.unlink(out)
         return sample
