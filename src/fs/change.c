@@ -243,7 +243,12 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	remove_name(req, parent, name, true);
+	uint64_t buried;
+
+	if (notify_buries(fs_of(req)->notify, req, &buried))
+		fuse_reply_err(req, 0);
+	else
+		remove_name(req, parent, name, true);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)

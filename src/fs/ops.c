@@ -301,12 +301,25 @@ int find_place(struct fs *fs, fuse_ino_t parent, const char *name, struct place 
 	return r;
 }
 
+/* What the kernel needs of a directory to remove it. */
+static void reply_buried(fuse_req_t req, uint64_t serial)
+{
+	struct fuse_entry_param e = { .ino = ino_of((struct place) { PLACE_JOB, serial }) };
+
+	e.attr = (struct stat) { .st_ino = e.ino, .st_mode = S_IFDIR, .st_nlink = 2 };
+	e.attr.st_uid = core_daemon_uid(fs_of(req)->core);
+	fuse_reply_entry(req, &e);
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct place place;
+	uint64_t buried;
 	int r = find_place(fs_of(req), parent, name, &place);
 
-	if (r < 0)
+	if (r == -ENOENT && parent == FUSE_ROOT_ID && notify_buries(fs_of(req)->notify, req, &buried))
+		reply_buried(req, buried);
+	else if (r < 0)
 		fuse_reply_err(req, -r);
 	else
 		reply_entry(req, place);

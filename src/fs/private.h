@@ -224,3 +224,5 @@ int notify_start(struct fs *fs, struct notify **ret);
 void notify_stop(struct notify *n);   /* joins, once; what comes later is dropped */
 void notify_free(struct notify *n);   /* NULL allowed */
 void notify_changed(struct notify *n, uint64_t serial, const char *name, unsigned what);
+/* Whether notify itself asks, which is removing the directory of the ended job *RET_SERIAL from the kernel. */
+bool notify_buries(struct notify *n, fuse_req_t req, uint64_t *ret_serial);
