@@ -43,6 +43,7 @@ static int connect_to(int port)
 static long long ask(int fd, const char *path, char *buffer, size_t *ret_len)
 {
 	char *end = NULL, *field;
+	long long size;
 	size_t len = 0;
 
 	dprintf(fd, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path);
@@ -59,10 +60,11 @@ static long long ask(int fd, const char *path, char *buffer, size_t *ret_len)
 	field = strcasestr(buffer, "\r\ncontent-length:");
 	if (strncmp(buffer + 8, " 200", 4) != 0 || !field)
 		die(buffer);
+	size = strtoll(field + strlen("\r\ncontent-length:"), NULL, 10);
 	end += 4;
 	*ret_len = len - (size_t)(end - buffer);
 	memmove(buffer, end, *ret_len);
-	return strtoll(field + strlen("\r\ncontent-length:"), NULL, 10);
+	return size;
 }
 
 static void put(int fd, char *data, size_t len, long long at, bool *dontcache)
