@@ -4,7 +4,8 @@
  * One file per concern:
  *	core.c     lifecycle, the loop, the turn
  *	commit.c   save, publish, act: how drafts become the truth
- *	command.c  what users ask: one function per command, by table; drafts only
+ *	command.c  what users ask: a table of functions that change drafts only; the verbs
+ *	change.c   the commands that change a job: files, properties, name, owner
  *	run.c      what goes on with a job: joining the scheduler, stopping, going on, ending
  *	settle.c   what follows from the states of a job's files
  *	slots.c    the table of transfers
@@ -233,8 +234,24 @@ void core_answer_owed(struct core *c, int err);
 /* --- command.c ------------------------------------------------------------------------------- */
 
 void command_decide(struct core *c, struct message *m);
+bool command_privileged(const struct core *c, const struct creds *creds); /* root, or the daemon's own user */
+bool command_owns(const struct core *c, const struct job *job, const struct creds *creds);
+int command_refuse(struct run *run, int err, const char *sentence); /* gives ERR */
+/* Whether the state allows EVENT, and a draft to change. Asked before anything is changed. */
+int command_may(struct run *run, enum job_event event, const char *what);
+bool command_name_taken(const struct core *c, const char *name);
 /* What on_transferred = complete does: the verb, as the owner. */
 int command_complete_as_owner(struct run *run);
+
+/* --- change.c: handlers of command.c's table ---------------------------------------------------- */
+
+int change_add(struct run *run, struct command *command, const struct creds *creds);
+int change_make_dir(struct run *run, struct command *command, const struct creds *creds);
+int change_remove(struct run *run, struct command *command, const struct creds *creds);
+int change_prop(struct run *run, struct command *command, const struct creds *creds);
+int change_name(struct run *run, struct command *command, const struct creds *creds);
+int change_mode(struct run *run, struct command *command, const struct creds *creds);
+int change_owner(struct run *run, struct command *command, const struct creds *creds);
 
 /* --- run.c ----------------------------------------------------------------------------------- */
 
