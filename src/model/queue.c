@@ -381,7 +381,6 @@ static void forget_result(struct queue *q, struct result *r)
 	result_free(r);
 }
 
-/* All are looked at: after the clock was set back the oldest is not the first. */
 const struct result *queue_set_leftovers(struct queue *q, uint64_t serial, uint32_t leftovers)
 {
 	for (size_t i = q->nresults; i-- > 0;)
@@ -392,6 +391,7 @@ const struct result *queue_set_leftovers(struct queue *q, uint64_t serial, uint3
 	return NULL;
 }
 
+/* All are looked at: after the clock was set back the oldest is not the first. */
 size_t queue_prune_results(struct queue *q, int64_t before_wall)
 {
 	size_t kept = 0, gone;
