@@ -210,7 +210,9 @@ part_asan() { sanitized asan address,undefined; }
 part_tsan() { sanitized tsan thread; }
 part_valgrind() {
 	plain || return
-	XFERFS_UNDER='valgrind -q --leak-check=full --errors-for-leak-kinds=definite,indirect --error-exitcode=97'
+	one valgrind/preload cc -shared -fPIC -o "$build/under_valgrind.so" tests/mount/under_valgrind.c
+	XFERFS_UNDER="env LD_PRELOAD=$build/under_valgrind.so valgrind -q --vgdb=no --sim-hints=fuse-compatible
+		--leak-check=full --errors-for-leak-kinds=definite,indirect --error-exitcode=97"
 	XFERFS_MANY=20 XFERFS_BIG_MIB=16 XFERFS_TIMEOUT=300
 	export XFERFS_UNDER XFERFS_MANY XFERFS_BIG_MIB
 	mount_tests plain add checksum liars matrix part rules staged waiters
