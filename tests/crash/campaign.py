@@ -123,7 +123,7 @@ class Daemon:
             self.process.wait(UNDEAD)
             return True
         except subprocess.TimeoutExpired:
-            subprocess.run(["umount", "-f", self.scene.mount], stderr=subprocess.DEVNULL)
+            libc.umount2(os.fsencode(self.scene.mount), 1)  # MNT_FORCE
             self.process.wait(UNDEAD)
             return False
 
@@ -254,7 +254,9 @@ class Client:
         lines, files = "", []
         for i in range(self.rng.choice([1, 1, 1, 2, 3])):
             key = self.rng.choice(sorted(self.scene.sums))
-            path = "%s%s-%d.%s" % (self.rng.choice(["", "", "sub/", "sub/dir/"]), job["label"], self.made, key)
+            # directories are a client's own: what another user has made is not for him to write in
+            folder = self.rng.choice(["", "", "sub%d/" % self.number, "sub%d/dir/" % self.number])
+            path = "%s%s-%d.%s" % (folder, job["label"], self.made, key)
             self.made += 1
             line, url, bad = self.scene.line(self.rng, path, key)
             lines += line
@@ -265,7 +267,7 @@ class Client:
         prop, value = self.rng.choice([
             ("priority", self.rng.choice(["foreground", "high", "normal", "low"])),
             ("description", "%s %d" % (name, self.rng.randrange(1000))),
-            ("destination", "%s-%s" % (self.rng.choice(["to/", "to/deep/"]), job["label"])),
+            ("destination", "to%d/%s%s" % (self.number, self.rng.choice(["", "deep/"]), job["label"])),
             ("retry_delay", str(self.rng.randrange(5, 100))),
             ("connections", str(self.rng.randrange(1, 5))),
             ("rate_limit", self.rng.choice(["max", "400000", "1000000"])),
@@ -399,6 +401,18 @@ def temporaries(scene):
     for folder, _, names in os.walk(scene.dest + "/.xferfs/blobs"):
         found += [os.path.join(folder, n) for n in names]
     return found
+
+
+def look(scene):
+    """(jobs, dest, ended, complaints) of one moment: jobs that end by themselves meanwhile are looked for
+    again."""
+    while True:
+        jobs = look_jobs(scene.mount)
+        dest, said = look_dest(scene)
+        ended = look_ended(scene.mount)
+        after = look_jobs(scene.mount)
+        if set(after) == set(jobs):
+            return jobs, dest, ended, said
 
 
 def of_client(number, jobs, dest, ended):

@@ -70,9 +70,7 @@ class Campaign:
             client.failures.clear()
 
     def verify(self):
-        jobs = campaign.look_jobs(self.scene.mount)
-        dest, said = campaign.look_dest(self.scene)
-        ended = campaign.look_ended(self.scene.mount)
+        jobs, dest, ended, said = campaign.look(self.scene)
         self.complain(said)
         for name, job in jobs.items():
             label = self.label_of(name)
@@ -112,7 +110,9 @@ class Campaign:
         daemon = campaign.Daemon(self.scene)
         self.verify()
         for client in self.clients:
+            campaign.become(client.uid)
             self.drain_client(client)
+        campaign.become(os.getuid())
         self.verify()
         self.complain(["%s: left over at the end" % path for path in campaign.temporaries(self.scene)])
         daemon.stop()

@@ -147,7 +147,7 @@ def resolve(worlds, seen):
     complaints = [check(world, seen) for world in worlds]
     fitting = [world for world, said in zip(worlds, complaints) if not said]
     if not fitting:
-        return worlds[-1], [["in this world: " + line for line in said] for said in complaints]
+        return worlds[-1], [["world %d: %s" % (i, line) for line in said] for i, said in enumerate(complaints)]
     world = fitting[-1]
     for name, job in world["jobs"].items():
         job["id"] = seen["jobs"][name]["id"]
