@@ -89,13 +89,15 @@ static const struct key keys[] = {
 
 	{ "bandwidth", "limit", SIZE(limit, 0), .preset = "max",
 		.help = "bytes per second of the whole daemon" },
+	{ "bandwidth", "per_host", SIZE(limit_per_host, 1), .preset = "max",
+		.help = "bytes per second from one server, of all jobs together" },
 	{ "bandwidth", "foreground_exempt", BOOL(foreground_exempt), .preset = "1",
-		.help = "foreground jobs pass the limit by" },
+		.help = "foreground jobs pass limit and per_host by" },
 	{ "bandwidth", "schedule", TEXT(schedule), .check = check_schedule, .preset = "",
 		.help = "limits by day and hour, like: Mon-Fri 08:00-17:00 1M; else max" },
 
 	{ "network", "background", TEXT(background), .check = check_background, .preset = "yield",
-		.help = "below other traffic of this machine (yield), or beside it (share)" },
+		.help = "jobs that are not foreground give way to other traffic (yield), or share the line (share)" },
 	{ "network", "cache_host", URL(cache_host), .preset = "",
 		.help = "an HTTP cache that is tried before the origin: http://HOST[:PORT]" },
 	{ "network", "proxy", URL(proxy), .preset = "",

@@ -20,7 +20,7 @@ struct config {
 	char *user_agent; /* texts are never NULL; "" is: none */
 	bool http2;
 	/* [bandwidth] */
-	uint64_t limit;
+	uint64_t limit, limit_per_host; /* the key is `per_host` */
 	bool foreground_exempt;
 	char *schedule;
 	/* [network] */

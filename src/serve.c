@@ -229,6 +229,8 @@ static int start_engine(struct server *s, char **ret_reason)
 		.allow_https_to_http = c->allow_https_to_http,
 		.deny_private_addresses = c->deny_private_addresses,
 		.http2 = c->http2,
+		.background_yields = strcmp(c->background, "yield") == 0,
+		.limit_per_host = c->limit_per_host,
 		.max_file_size = c->max_file_size,
 	};
 	struct core_ports ports;

@@ -53,9 +53,27 @@ static void conn_put(struct conn *c)
 	w->nidle++;
 }
 
+static void leave_host(struct conn *c)
+{
+	throttle_depart(c->worker->shared->throttle, take_ptr(c->bucket));
+}
+
+static int enter_host(struct conn *c, const char *url)
+{
+	struct throttle *t = c->worker->shared->throttle;
+	cleanup_free char *origin = NULL;
+
+	leave_host(c);
+	/* What is no URL is refused further on. */
+	if (!throttle_limits_hosts(t) || url_origin(url, &origin) < 0)
+		return 0;
+	return throttle_visit(t, origin, c->worker->now, &c->bucket);
+}
+
 /* Begins a request to C's present URL. */
 static int conn_request(struct conn *c)
 {
+	const char *url = c->url ? c->url : c->site->url;
 	int r;
 
 	c->outcome = OUTCOME_DONE;
@@ -67,7 +85,9 @@ static int conn_request(struct conn *c)
 	c->answer_end = SIZE_UNKNOWN;
 	c->discarded = 0;
 	answer_reset(&c->answer);
-	r = conn_setup(c, c->url ? c->url : c->site->url);
+	r = enter_host(c, url);
+	if (r == 0)
+		r = conn_setup(c, url);
 	if (r < 0)
 		return r;
 	if (curl_multi_add_handle(c->worker->multi, c->easy) != CURLM_OK)
@@ -87,6 +107,9 @@ int conn_open(struct transfer *t, unsigned slot, struct site *site, struct conn 
 	c->slot = slot;
 	c->site = site;
 	c->hops = 0;
+	c->fd = -1;
+	c->gap = 0;
+	c->sampled = t->plan.v[slot].next;
 	c->paused = c->finished = c->cut = c->restart = c->added = false;
 	if (site->moved)
 		c->url = strdup(site->moved);
@@ -127,6 +150,7 @@ void conn_close(struct conn *c)
 	if (c->transfer)
 		c->site->connections--;
 	writer_release(&c->writer);
+	leave_host(c);
 	conn_teardown(c);
 	answer_reset(&c->answer);
 	free(c->url);
@@ -274,13 +298,19 @@ static bool must_pause(struct conn *c, size_t n)
 	struct worker *w = c->worker;
 
 	if (!throttle_limits(w->shared->throttle) ||
-	    throttle_pass(w->shared->throttle, t->bucket, t->priority, n, clock_now(), &c->wake_at))
+	    throttle_pass(w->shared->throttle, t->bucket, c->bucket, t->priority, n, clock_now(), &c->wake_at))
 		return false;
 	t->was_paused = t->plan.throttled = true;
 	if (!c->paused)
 		TAILQ_INSERT_TAIL(&w->paused, c, pause_link);
 	c->paused = true;
 	return true;
+}
+
+static void note_gap(struct conn *c, const struct segment *g)
+{
+	if (c->worker->now - g->last > c->gap)
+		c->gap = c->worker->now - g->last;
 }
 
 size_t conn_on_body(char *data, size_t size, size_t n, void *arg)
@@ -317,6 +347,7 @@ size_t conn_on_body(char *data, size_t size, size_t n, void *arg)
 		c->err = -r;
 		return CURL_WRITEFUNC_ERROR;
 	}
+	note_gap(c, g);
 	segments_moved(&t->plan, c->slot, len, c->worker->now);
 	if (t->wanting)
 		transfer_has_news(t);
@@ -330,6 +361,35 @@ void conn_unpause(struct conn *c)
 	TAILQ_REMOVE(&c->worker->paused, c, pause_link);
 	c->paused = false;
 	curl_easy_pause(c->easy, CURLPAUSE_CONT); /* calls conn_on_body, which may pause again */
+}
+
+int conn_on_open(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	struct conn *c = arg;
+	struct watch *watch = worker_watch(c->worker, fd);
+
+	if (!watch)
+		return CURL_SOCKOPT_OK;
+	*watch = (struct watch){ .known = true };
+	background_open(&watch->background, fd, transfer_is_background(c->transfer));
+	return CURL_SOCKOPT_OK;
+}
+
+void conn_tick(struct conn *c, bool background)
+{
+	const struct segment *g = &c->transfer->plan.v[c->slot];
+	struct watch *watch = c->fd >= 0 ? worker_watch(c->worker, c->fd) : NULL;
+
+	if (!watch)
+		return;
+	note_gap(c, g);
+	if (background_tick(&watch->background, c->fd, background, c->worker->now,
+	    g->next > c->sampled ? g->next - c->sampled : 0, c->gap)) {
+		c->sampled = g->next;
+		c->gap = 0;
+	}
+	if (background_holds(&watch->background))
+		c->transfer->plan.throttled = true;
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------ */

@@ -24,12 +24,16 @@ struct conn {
 	struct transfer *transfer;
 	unsigned slot;
 	struct site *site;
+	struct throttle_host *bucket; /* of the host that is asked; NULL: hosts are not limited */
 	char *url;                /* after redirects; NULL: the site's */
 	unsigned hops;
 	bool added, paused, finished; /* in the multi; in worker's paused, finished */
 	bool cut, restart;         /* ended by us where its segment ends; to be asked again without a range */
 	CURLcode code;            /* once finished */
 	int64_t wake_at;          /* paused: when to ask the buckets again */
+	int fd;                   /* the socket, while bytes are waited for; -1 */
+	int64_t gap;              /* the longest time without a byte, and `next` of its segment, */
+	uint64_t sampled;         /* since the last sample for net/background */
 	/* what was asked */
 	bool ranged, if_ranged, is_http;
 	struct curl_slist *headers;
@@ -56,6 +60,7 @@ void conn_close(struct conn *c);
  * returns true. */
 bool conn_continues(struct conn *c, CURLcode code);
 void conn_unpause(struct conn *c);
+void conn_tick(struct conn *c, bool background); /* gives way to other traffic, if BACKGROUND */
 void conn_destroy(struct conn *c); /* of the idle list, when the worker ends */
 
 /* --- setup.c: everything that is set on the handle for one request ------------------------------------ */
@@ -63,5 +68,6 @@ void conn_destroy(struct conn *c); /* of the idle list, when the worker ends */
 int conn_setup(struct conn *c, const char *url); /* 0, -ENOMEM, or -EPERM with outcome and text set */
 void conn_teardown(struct conn *c);
 /* Callbacks, in conn.c. */
+int conn_on_open(void *arg, curl_socket_t fd, curlsocktype purpose); /* CURLOPT_SOCKOPTFUNCTION */
 size_t conn_on_header(char *data, size_t size, size_t n, void *arg);
 size_t conn_on_body(char *data, size_t size, size_t n, void *arg);

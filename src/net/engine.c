@@ -77,6 +77,8 @@ static void options_resolve(struct engine_options *o)
 		o->connect_timeout_s = CONNECT_TIMEOUT_DEFAULT_S;
 	if (!o->idle_timeout_s)
 		o->idle_timeout_s = IDLE_TIMEOUT_DEFAULT_S;
+	if (!o->limit_per_host)
+		o->limit_per_host = LIMIT_MAX;
 	if (!o->max_file_size)
 		o->max_file_size = LIMIT_MAX;
 }
@@ -131,7 +133,7 @@ int engine_start(const struct engine_options *options, struct blobs *blobs, stru
 	e->shared.blobs = blobs;
 	e->shared.reports = reports;
 	e->shared.protocols = comma_separated(e->shared.options.schemes);
-	r = e->shared.protocols ? throttle_new(&e->shared.throttle) : -ENOMEM;
+	r = e->shared.protocols ? throttle_new(e->shared.options.limit_per_host, &e->shared.throttle) : -ENOMEM;
 	if (r == 0)
 		r = gate_new(e->shared.options.connections, e->shared.options.connections_per_host, &e->shared.gate);
 	while (r == 0 && e->nworkers < e->shared.options.workers) {

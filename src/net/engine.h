@@ -45,7 +45,9 @@ struct engine_options {
 	char *schemes;                 /* blank-separated */
 	char *interface;               /* tests: NULL */
 	bool allow_https_to_http, deny_private_addresses, http2;
+	bool background_yields;        /* jobs that are not foreground give way to other traffic */
 	uint64_t max_file_size;
+	uint64_t limit_per_host;       /* bytes per second; 0: none */
 };
 
 /* What the transfers of one job have in common. Counted references; immutable. */
@@ -125,7 +127,8 @@ void engine_prioritise(struct engine *e, uint64_t serial, enum job_priority prio
 
 /* Limits in bytes per second, in force within a second; LIMIT_MAX: none; 0: nothing passes (the core
  * stops such transfers itself and says why). Any transfer passes all buckets that concern it: the whole
- * daemon (foreground exempt if the core says so), its priority class, its job. */
+ * daemon (foreground exempt if the core says so), its host (likewise; engine_options), its priority
+ * class, its job. */
 void engine_limit_all(struct engine *e, uint64_t rate, bool foreground_exempt);
 void engine_limit_class(struct engine *e, enum job_priority priority, uint64_t rate);
 void engine_limit_job(struct engine *e, uint64_t serial, uint64_t rate); /* remembered until LIMIT_MAX */

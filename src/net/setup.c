@@ -359,8 +359,8 @@ static void set_basics(struct conn *c, const char *url)
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, conn_on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
-	curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, worker_on_open);
-	curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, c->worker);
+	curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, conn_on_open);
+	curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, c);
 	curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, worker_on_close);
 	curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, c->worker);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);

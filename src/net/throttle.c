@@ -7,9 +7,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #define JOB_BUCKETS 256
+#define HOST_BUCKETS 64
 /* A connection is not woken more often than this for the few bytes that a bucket has by then. */
 #define NAP (10 * NSEC_PER_MSEC)
 
@@ -21,15 +23,25 @@ struct throttle_job {
 };
 TAILQ_HEAD(throttle_jobs, throttle_job);
 
+struct throttle_host {
+	TAILQ_ENTRY(throttle_host) link;
+	unsigned refs;          /* connections */
+	struct share share;
+	char origin[];
+};
+TAILQ_HEAD(throttle_hosts, throttle_host);
+
 struct throttle {
 	atomic_uint limits;     /* buckets with a limit */
+	uint64_t per_host;      /* constant */
 	pthread_mutex_t lock;   /* of all below */
 	struct share all, class[PRIORITY_MAX];
 	bool foreground_exempt;
 	struct throttle_jobs jobs[JOB_BUCKETS];
+	struct throttle_hosts hosts[HOST_BUCKETS];
 };
 
-int throttle_new(struct throttle **ret)
+int throttle_new(uint64_t per_host, struct throttle **ret)
 {
 	struct throttle *t = calloc(1, sizeof *t);
 
@@ -41,6 +53,10 @@ int throttle_new(struct throttle **ret)
 		share_init(&t->class[i], LIMIT_MAX, 0);
 	for (size_t i = 0; i < JOB_BUCKETS; i++)
 		TAILQ_INIT(&t->jobs[i]);
+	for (size_t i = 0; i < HOST_BUCKETS; i++)
+		TAILQ_INIT(&t->hosts[i]);
+	t->per_host = per_host;
+	atomic_init(&t->limits, per_host != LIMIT_MAX);
 	*ret = t;
 	return 0;
 }
@@ -129,22 +145,87 @@ void throttle_leave(struct throttle *t, struct throttle_job *j)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static struct throttle_hosts *host_bucket(struct throttle *t, const char *origin)
+{
+	unsigned h = 5381;
+
+	for (const char *p = origin; *p; p++)
+		h = h * 33 + (unsigned char)*p;
+	return &t->hosts[h % HOST_BUCKETS];
+}
+
+static struct throttle_host *host_get(struct throttle *t, const char *origin, int64_t now)
+{
+	struct throttle_hosts *bucket = host_bucket(t, origin);
+	struct throttle_host *h;
+
+	TAILQ_FOREACH(h, bucket, link) {
+		if (strcmp(h->origin, origin) == 0) {
+			h->refs++;
+			return h;
+		}
+	}
+	h = calloc(1, sizeof *h + strlen(origin) + 1);
+	if (!h)
+		return NULL;
+	memcpy(h->origin, origin, strlen(origin) + 1);
+	h->refs = 1;
+	share_init(&h->share, t->per_host, now);
+	TAILQ_INSERT_HEAD(bucket, h, link);
+	return h;
+}
+
+int throttle_visit(struct throttle *t, const char *origin, int64_t now, struct throttle_host **ret)
+{
+	struct throttle_host *h = NULL;
+
+	if (throttle_limits_hosts(t)) {
+		pthread_mutex_lock(&t->lock);
+		h = host_get(t, origin, now);
+		pthread_mutex_unlock(&t->lock);
+		if (!h)
+			return -ENOMEM;
+	}
+	*ret = h;
+	return 0;
+}
+
+void throttle_depart(struct throttle *t, struct throttle_host *h)
+{
+	if (!h)
+		return;
+	pthread_mutex_lock(&t->lock);
+	if (!--h->refs) {
+		TAILQ_REMOVE(host_bucket(t, h->origin), h, link);
+		free(h);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool throttle_limits_hosts(const struct throttle *t)
+{
+	return t->per_host != LIMIT_MAX;
+}
+
 bool throttle_limits(const struct throttle *t)
 {
 	return atomic_load_explicit(&t->limits, memory_order_relaxed) != 0;
 }
 
-bool throttle_pass(struct throttle *t, struct throttle_job *j, enum job_priority priority, uint64_t bytes, int64_t now,
-	int64_t *ret_when)
+bool throttle_pass(struct throttle *t, struct throttle_job *j, struct throttle_host *h, enum job_priority priority,
+	uint64_t bytes, int64_t now, int64_t *ret_when)
 {
-	struct share *path[3];
+	struct share *path[4];
 	size_t n = 0;
 	int64_t when = 0, then;
-	bool ok = true;
+	bool ok = true, exempt;
 
 	pthread_mutex_lock(&t->lock);
-	if (t->all.rate != LIMIT_MAX && !(priority == PRIORITY_FOREGROUND && t->foreground_exempt))
+	exempt = priority == PRIORITY_FOREGROUND && t->foreground_exempt;
+	if (t->all.rate != LIMIT_MAX && !exempt)
 		path[n++] = &t->all;
+	if (h && !exempt)
+		path[n++] = &h->share;
 	if (t->class[priority].rate != LIMIT_MAX)
 		path[n++] = &t->class[priority];
 	if (j && j->share.rate != LIMIT_MAX)

@@ -383,6 +383,11 @@ static int report_progress(struct transfer *t)
 	return r;
 }
 
+bool transfer_is_background(const struct transfer *t)
+{
+	return t->worker->shared->options.background_yields && t->priority != PRIORITY_FOREGROUND;
+}
+
 /* Nothing is lost when it stops here and goes on later; and no reader waits for it. */
 static void tell_movable(struct transfer *t)
 {
@@ -406,6 +411,8 @@ void transfer_tick(struct transfer *t)
 			t->plan.v[i].last = w->now; /* it is us who hold it back */
 			t->plan.throttled = true;
 		}
+		if (t->conns[i])
+			conn_tick(t->conns[i], transfer_is_background(t));
 	}
 	if (segments_stalled(&t->plan, w->now)) {
 		end_with(t, OUTCOME_TIMEOUT, 0, "the server has not sent a byte for too long");

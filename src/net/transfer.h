@@ -71,6 +71,7 @@ void transfer_start(struct transfer *t, struct worker *w);
 void transfer_tick(struct transfer *t);           /* may end it */
 void transfer_news(struct transfer *t);
 void transfer_want(struct transfer *t, uint64_t offset);
+bool transfer_is_background(const struct transfer *t); /* and is to give way to other traffic */
 void transfer_stop(struct transfer *t);           /* ENDED with STOPPED */
 
 /* Where the file can be had, in the order of trying. 0, -ENOMEM. */

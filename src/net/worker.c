@@ -11,7 +11,7 @@
 
 /* --- sockets of libcurl -------------------------------------------------------------------------------- */
 
-static struct watch *watch_of(struct worker *w, int fd)
+struct watch *worker_watch(struct worker *w, int fd)
 {
 	if ((size_t)fd >= w->nwatches) {
 		size_t n = ((size_t)fd + 1) * 2;
@@ -47,11 +47,14 @@ static int watch_set(struct worker *w, int fd, struct watch *watch, uint32_t eve
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	struct worker *w = arg;
-	struct watch *watch = watch_of(w, fd);
+	struct watch *watch = worker_watch(w, fd);
 	uint32_t events = 0;
+	struct conn *c;
 
 	if (!watch)
 		return -1;
+	if (watch->known && curl_easy_getinfo(easy, CURLINFO_PRIVATE, &c) == CURLE_OK && c)
+		c->fd = what == CURL_POLL_REMOVE ? -1 : fd;
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
 		events |= EPOLLIN;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
@@ -62,18 +65,9 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	return watch_set(w, fd, watch, events);
 }
 
-int worker_on_open(void *arg, curl_socket_t fd, curlsocktype purpose)
-{
-	struct watch *watch = watch_of(arg, fd);
-
-	if (watch)
-		*watch = (struct watch){ .known = true };
-	return CURL_SOCKOPT_OK;
-}
-
 int worker_on_close(void *arg, curl_socket_t fd)
 {
-	struct watch *watch = watch_of(arg, fd);
+	struct watch *watch = worker_watch(arg, fd);
 
 	if (watch)
 		*watch = (struct watch){ 0 };
@@ -90,7 +84,7 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 
 static void socket_ready(struct worker *w, int fd, uint32_t events)
 {
-	struct watch *watch = watch_of(w, fd);
+	struct watch *watch = worker_watch(w, fd);
 	int mask = 0, running;
 
 	if (!watch)

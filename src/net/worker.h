@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "net/background.h"
 #include "net/gate.h"
 #include "net/throttle.h"
 
@@ -34,6 +35,7 @@ struct watch {                          /* by file descriptor */
 	uint32_t events;                /* what epoll watches; 0: not there */
 	uint32_t wanted;                /* what curl asked for */
 	bool known;                     /* its making was seen, and its closing will be */
+	struct background background;
 };
 
 struct worker {
@@ -62,7 +64,7 @@ int worker_start(const struct shared *shared, struct worker **ret);
 void worker_wake(struct worker *w);            /* any thread */
 void worker_limits_changed(struct worker *w);  /* any thread: paused connections ask again */
 void worker_report(struct worker *w, struct mail *mail); /* its own thread: sent at the end of the round */
-/* Callbacks of libcurl: CURLOPT_SOCKOPTFUNCTION, CURLOPT_CLOSESOCKETFUNCTION; ARG is the worker. */
-int worker_on_open(void *arg, curl_socket_t fd, curlsocktype purpose);
+struct watch *worker_watch(struct worker *w, int fd); /* NULL: out of memory */
+/* CURLOPT_CLOSESOCKETFUNCTION; ARG is the worker, since a socket outlives the conn it was made for. */
 int worker_on_close(void *arg, curl_socket_t fd);
 void worker_stop(struct worker *w);            /* all its transfers end STOPPED; joins, frees */

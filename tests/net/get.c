@@ -1,9 +1,10 @@
 /* One file through the engine, from a shell script: for the tests against real servers.
  *
  *	get [-a CA] [-c CREDENTIALS] [-C CERTIFICATE] [-h HOME] [-x PROXY] [-n CONNECTIONS] [-H HEADER]
- *	    [-r OFFSET -v VALIDATOR -s SIZE] [-S SCHEMES] [-i IDLE] [-d] STAGING URL
+ *	    [-r OFFSET -v VALIDATOR -s SIZE] [-S SCHEMES] [-i IDLE] [-dfy2] STAGING URL
  *
- * STAGING: the blob is STAGING/blobs/1/1.0; -r resumes it at OFFSET. -d denies private addresses.
+ * STAGING: the blob is STAGING/blobs/1/1.0; -r resumes it at OFFSET. -d denies private addresses, -y lets
+ * background jobs yield, -f is a foreground job, -2 offers HTTP/2.
  * Prints `outcome http_status size mtime connections validator`, then what was said, on two lines.
  */
 #include "base/clock.h"
@@ -27,7 +28,7 @@ static struct fetch *parse(int argc, char **argv, struct engine_options *e)
 	o->uid = geteuid();
 	*f = (struct fetch){ .id = 1, .serial = 1, .file = 1, .size = SIZE_UNKNOWN, .options = o,
 		.priority = PRIORITY_NORMAL };
-	while ((c = getopt(argc, argv, "a:c:C:h:x:n:H:r:v:s:S:i:d")) != -1) {
+	while ((c = getopt(argc, argv, "a:c:C:h:x:n:H:r:v:s:S:i:dy2f")) != -1) {
 		switch (c) {
 		case 'a': e->ca_file = optarg; break;
 		case 'c': o->credentials = strdup(optarg); break;
@@ -41,6 +42,9 @@ static struct fetch *parse(int argc, char **argv, struct engine_options *e)
 		case 's': f->size = strtoull(optarg, NULL, 10); break;
 		case 'S': e->schemes = optarg; break;
 		case 'i': e->idle_timeout_s = (unsigned)atoi(optarg); break;
+		case 'y': e->background_yields = true; break;
+		case '2': e->http2 = true; break;
+		case 'f': f->priority = PRIORITY_FOREGROUND; break;
 		case 'd': e->deny_private_addresses = true; break;
 		default: exit(2);
 		}

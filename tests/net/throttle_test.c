@@ -13,6 +13,7 @@
 
 struct stream {
 	struct throttle_job *job;
+	struct throttle_host *host;
 	enum job_priority priority;
 	uint64_t bytes;
 	int64_t wake;
@@ -27,7 +28,7 @@ static void flow(struct throttle *t, struct stream *v, size_t n, int64_t from, i
 
 			/* A line of 64 GiB/s at most: so that "no limit" ends. */
 			while (v[i].wake <= now && burst++ < 4096 &&
-			       throttle_pass(t, v[i].job, v[i].priority, BUFFER, now, &v[i].wake))
+			       throttle_pass(t, v[i].job, v[i].host, v[i].priority, BUFFER, now, &v[i].wake))
 				v[i].bytes += BUFFER;
 		}
 	}
@@ -43,7 +44,7 @@ static struct throttle *make(void)
 {
 	struct throttle *t;
 
-	assert_int_equal(throttle_new(&t), 0);
+	assert_int_equal(throttle_new(LIMIT_MAX, &t), 0);
 	return t;
 }
 
@@ -53,7 +54,7 @@ static void test_no_limit_is_free(void **state)
 	int64_t when;
 
 	assert_false(throttle_limits(t));
-	assert_true(throttle_pass(t, NULL, PRIORITY_LOW, UINT64_C(1) << 40, 0, &when));
+	assert_true(throttle_pass(t, NULL, NULL, PRIORITY_LOW, UINT64_C(1) << 40, 0, &when));
 	throttle_set_all(t, 1000, true, 0);
 	assert_true(throttle_limits(t));
 	throttle_set_all(t, 2000, true, 0);
@@ -102,10 +103,36 @@ static void test_foreground_is_exempt(void **state)
 	int64_t when;
 
 	throttle_set_all(t, 1 << 20, true, 0);
-	assert_true(throttle_pass(t, NULL, PRIORITY_FOREGROUND, UINT64_C(1) << 40, 0, &when));
+	assert_true(throttle_pass(t, NULL, NULL, PRIORITY_FOREGROUND, UINT64_C(1) << 40, 0, &when));
 	throttle_set_all(t, 1 << 20, false, 0);
 	flow(t, &v, 1, 0, 2 * SECOND);
 	assert_near(v.bytes, 2.0 * (1 << 20));
+	throttle_free(t);
+}
+
+static void test_hosts_are_limited_each(void **state)
+{
+	struct stream v[4] = { { .priority = PRIORITY_LOW }, { .priority = PRIORITY_HIGH }, { .priority = PRIORITY_NORMAL },
+		{ .priority = PRIORITY_FOREGROUND } };
+	static const char *const hosts[] = { "http://a:80", "http://a:80", "http://b:80", "http://a:80" };
+	struct throttle *t;
+
+	assert_int_equal(throttle_new(1 << 20, &t), 0);
+	throttle_set_all(t, LIMIT_MAX, true, 0);
+	assert_true(throttle_limits(t));
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(throttle_visit(t, hosts[i], 0, &v[i].host), 0);
+	flow(t, v, 4, 0, 4 * SECOND);
+	assert_near(v[0].bytes + v[1].bytes, 4.0 * (1 << 20));
+	assert_near(v[2].bytes, 4.0 * (1 << 20));
+	assert_true(v[3].bytes > 100 << 20); /* foreground */
+	throttle_set_all(t, LIMIT_MAX, false, 4 * SECOND);
+	for (size_t i = 0; i < 4; i++)
+		v[i].bytes = 0;
+	flow(t, v, 4, 4 * SECOND, 8 * SECOND);
+	assert_near(v[0].bytes + v[1].bytes + v[3].bytes, 4.0 * (1 << 20));
+	for (size_t i = 0; i < 4; i++)
+		throttle_depart(t, v[i].host);
 	throttle_free(t);
 }
 
@@ -135,9 +162,9 @@ static void test_zero_stops(void **state)
 	int64_t when = 0;
 
 	throttle_set_class(t, PRIORITY_LOW, 0, 0);
-	assert_false(throttle_pass(t, NULL, PRIORITY_LOW, 1, SECOND, &when));
+	assert_false(throttle_pass(t, NULL, NULL, PRIORITY_LOW, 1, SECOND, &when));
 	assert_true(when == INT64_MAX);
-	assert_true(throttle_pass(t, NULL, PRIORITY_NORMAL, 1, SECOND, &when));
+	assert_true(throttle_pass(t, NULL, NULL, PRIORITY_NORMAL, 1, SECOND, &when));
 	throttle_free(t);
 }
 
@@ -149,13 +176,13 @@ static void test_job_limit_outlives_its_transfers(void **state)
 
 	assert_int_equal(throttle_set_job(t, 7, 0, 0), 0);
 	j = throttle_join(t, 7);
-	assert_false(throttle_pass(t, j, PRIORITY_NORMAL, 1, 0, &when));
+	assert_false(throttle_pass(t, j, NULL, PRIORITY_NORMAL, 1, 0, &when));
 	throttle_leave(t, j);
 	j = throttle_join(t, 7);
-	assert_false(throttle_pass(t, j, PRIORITY_NORMAL, 1, 0, &when));
+	assert_false(throttle_pass(t, j, NULL, PRIORITY_NORMAL, 1, 0, &when));
 	assert_int_equal(throttle_set_job(t, 7, LIMIT_MAX, 0), 0);
 	assert_int_equal(throttle_set_job(t, 7, LIMIT_MAX, 0), 0);
-	assert_true(throttle_pass(t, j, PRIORITY_NORMAL, 1, 0, &when));
+	assert_true(throttle_pass(t, j, NULL, PRIORITY_NORMAL, 1, 0, &when));
 	throttle_leave(t, j);
 	assert_false(throttle_limits(t));
 	throttle_free(t);
@@ -168,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_exact_in_two_seconds),
 		cmocka_unit_test(test_tightest_bucket_counts),
 		cmocka_unit_test(test_foreground_is_exempt),
+		cmocka_unit_test(test_hosts_are_limited_each),
 		cmocka_unit_test(test_change_is_in_force_within_a_second),
 		cmocka_unit_test(test_zero_stops),
 		cmocka_unit_test(test_job_limit_outlives_its_transfers),
