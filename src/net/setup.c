@@ -151,6 +151,8 @@ static int set_http(struct conn *c, bool own)
 	curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
 	curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION,
 		(long)(c->worker->shared->options.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	/* Who comes second waits to see whether the first one's connection can carry both. */
+	curl_easy_setopt(c->easy, CURLOPT_PIPEWAIT, (long)c->worker->shared->options.http2);
 	curl_easy_setopt(c->easy, CURLOPT_HTTPAUTH, (long)(CURLAUTH_BASIC | CURLAUTH_DIGEST));
 	curl_easy_setopt(c->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	return 0;

@@ -1,8 +1,8 @@
 /* How fast is the engine? Not a test: run by hand.
  *
- *	bench STAGING URL [COUNT [WORKERS [CONNECTIONS]]]
+ *	bench STAGING URL [COUNT [WORKERS [CONNECTIONS [LIMIT]]]]
  *
- * COUNT 1: the one file; more: URL followed by 0 ... COUNT-1. Figures of a release build on an idle
+ * LIMIT: bytes per second of the whole engine. COUNT 1: the one file; more: URL followed by 0 ... COUNT-1. Figures of a release build on an idle
  * machine are compared with those of other programs in the README.
  */
 #include "base/clock.h"
@@ -88,6 +88,8 @@ int main(int argc, char **argv)
 	mailbox_init(&box, NULL, NULL);
 	if (engine_start(&options, blobs, &box, &e) < 0)
 		return 2;
+	if (argc > 6)
+		engine_limit_all(e, strtoull(argv[6], NULL, 10), true);
 	start = clock_now();
 	bytes = run(e, &box, argv[2], count, argc > 5 ? (uint8_t)atoi(argv[5]) : 0, &connections);
 	time = (double)(clock_now() - start) / (double)NSEC_PER_SEC;

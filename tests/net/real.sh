@@ -45,12 +45,13 @@ any_port()
 	shuf -i 20000-32000 -n 1
 }
 
-# get ARGUMENTS...: the outcome in $outcome $status $size $mtime $connections $validator, and $text.
+# get ARGUMENTS...: the outcome in $outcome $status $size $mtime $connections $have $moved $validator,
+# and $text.
 get()
 {
 	mkdir -p "$work/staging"
 	timeout 60 "$GET" "$@" >"$work/out" 2>"$work/err"
-	{ read -r outcome status size mtime connections validator; read -r text; } <"$work/out"
+	{ read -r outcome status size mtime connections have moved validator; read -r text; } <"$work/out"
 	cat "$work/err"
 }
 

@@ -79,6 +79,24 @@ static void test_exact_in_two_seconds(void **state)
 	}
 }
 
+/* As on a busy machine: large buffers, and a thread that comes up to 70 ms too late. */
+static void test_exact_though_late(void **state)
+{
+	const uint64_t rate = 200000000, buffer = 512 << 10;
+	struct throttle *t = make();
+	uint64_t bytes = 0;
+	int64_t now = 0, wake = 0;
+
+	throttle_set_all(t, rate, false, 0);
+	for (unsigned round = 0; now < 2 * SECOND; round++) {
+		while (throttle_pass(t, NULL, NULL, PRIORITY_NORMAL, buffer, now, &wake))
+			bytes += buffer;
+		now = wake + (round % 7 == 3 ? 70 : round % 3) * NSEC_PER_MSEC;
+	}
+	assert_near(bytes, (double)rate * (double)now / SECOND);
+	throttle_free(t);
+}
+
 static void test_tightest_bucket_counts(void **state)
 {
 	struct throttle *t = make();
@@ -193,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_limit_is_free),
 		cmocka_unit_test(test_exact_in_two_seconds),
+		cmocka_unit_test(test_exact_though_late),
 		cmocka_unit_test(test_tightest_bucket_counts),
 		cmocka_unit_test(test_foreground_is_exempt),
 		cmocka_unit_test(test_hosts_are_limited_each),
