@@ -94,6 +94,17 @@ static int check_owner(int dirfd)
 	return st.st_uid == geteuid() || st.st_uid == parent.st_uid ? 0 : -EPERM;
 }
 
+/* The names of the area and of what is in it: all that is made durable later hangs on them. Always, since
+ * who made them may have been killed before this. */
+static int sync_names(int dirfd)
+{
+	int r = io_fsync_dir(dirfd, "..");
+
+	if (r == -EACCES) /* to be passed through, not to be read */
+		r = syncfs(dirfd) < 0 ? -errno : 0;
+	return r < 0 ? r : io_fsync_dir(dirfd, ".");
+}
+
 int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid)
 {
 	cleanup_close int dirfd = -1, lockfd = -1, blobsfd = -1;
@@ -106,6 +117,8 @@ int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid)
 		r = take_lock(dirfd, &lockfd, ret_pid);
 	if (r == 0)
 		r = open_private_dir(dirfd, "blobs", &blobsfd);
+	if (r == 0)
+		r = sync_names(dirfd);
 	if (r < 0)
 		return r;
 	if (fstat(blobsfd, &st) < 0)
