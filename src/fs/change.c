@@ -243,10 +243,13 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct place place;
 	uint64_t buried;
 
+	/* A job may have been made of that name since notify looked; the kernel would take its directory
+	 * for removed for ever. No other can come until this is answered: the parent is locked. */
 	if (notify_buries(fs_of(req)->notify, req, &buried))
-		fuse_reply_err(req, 0);
+		fuse_reply_err(req, find_place(fs_of(req), parent, name, &place) == -ENOENT ? 0 : EBUSY);
 	else
 		remove_name(req, parent, name, true);
 }
