@@ -38,7 +38,7 @@
 		" ifnull((SELECT max(serial) FROM results), 0))") \
 	X(FORGET_UNSYNCED, "UPDATE files SET state = 'queued', synced = 0, unverified = 0, have = NULL," \
 		" validator = NULL, generation = generation + 1" \
-		" WHERE synced = 0 AND state <> 'completed' AND have IS NOT NULL")
+		" WHERE synced = 0 AND state <> 'completed' AND (have IS NOT NULL OR state = 'transferred')")
 
 enum statement {
 #define X(id, text) ST_##id,

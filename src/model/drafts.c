@@ -53,7 +53,7 @@ static void tally_count(struct tally *t, const struct file *v, bool add)
 	t->waiting += v->state == FILE_WAITING ? one : 0;
 	t->completed += v->state == FILE_COMPLETED ? one : 0;
 	t->unverified += v->unverified ? one : 0;
-	t->unsynced += v->have.n && !v->synced ? one : 0;
+	t->unsynced += !v->synced && (v->have.n || v->state == FILE_TRANSFERRED) ? one : 0;
 	t->bytes += sign * file_got(v);
 	if (v->size == SIZE_UNKNOWN)
 		t->unknown += one;

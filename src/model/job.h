@@ -181,7 +181,7 @@ struct job {
 	 * WAITING, COMPLETED count the files in just that state. */
 	struct tally {
 		uint32_t files, transferred, failed, waiting, completed, unverified;
-		uint32_t unsynced;     /* files with bytes that were not synced */
+		uint32_t unsynced;     /* files with bytes that were not synced; or without any, but whole */
 		uint32_t unknown;      /* files of unknown size */
 		uint64_t bytes, total; /* saved bytes; sum of known sizes */
 	} tally;
