@@ -16,10 +16,10 @@ IDLE = 3.0  # a moment to kill comes after so many seconds at the latest, when n
 
 
 class Campaign:
-    def __init__(self, scene, seed):
-        self.scene = scene
+    def __init__(self, scene, seed, told=lambda client: None, env={}):
+        self.scene, self.told_of, self.env = scene, told, env
         self.rng = random.Random(seed)
-        self.clients = [campaign.Client(scene, i, seed) for i in range(CLIENTS)]
+        self.clients = [campaign.Client(scene, i, seed, told) for i in range(CLIENTS)]
         self.ids = {}      # of every job ever seen: its label
         self.kills = 0
         self.broken = 0
@@ -80,8 +80,9 @@ class Campaign:
             seen = campaign.of_client(client.number, jobs, dest, ended)
             world, said = promises.resolve(client.worlds, seen)
             self.complain([line for world_said in said for line in world_said])
-            self.forget_ended(world, dest)
             client.worlds = [world]
+            self.told_of(client)
+            self.forget_ended(world, dest)
 
     def label_of(self, name):
         for client in self.clients:
@@ -98,7 +99,7 @@ class Campaign:
         world["ended"].clear()
 
     def round(self):
-        daemon = campaign.Daemon(self.scene)
+        daemon = campaign.Daemon(self.scene, self.env)
         self.verify()
         self.load_until_killed(daemon)
         self.complain(campaign.look_dest(self.scene)[1])
@@ -177,4 +178,5 @@ def main():
     sys.exit(1 if test.broken else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
