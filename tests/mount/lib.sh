@@ -126,8 +126,14 @@ start() {
 	}
 }
 
+# The daemon itself is inside for a moment whenever it touches what has changed (rule 7), and then the
+# kernel says that the mount is busy.
 unmount() {
-	if [ "$(id -u)" = 0 ]; then umount "$M"; else fusermount3 -u "$M"; fi
+	unmount_tries=0
+	until if [ "$(id -u)" = 0 ]; then umount "$M"; else fusermount3 -u "$M"; fi 2>>"$T/unmount"; do
+		unmount_tries=$((unmount_tries + 1))
+		[ $unmount_tries -lt 100 ] || { cat "$T/unmount"; return 1; }
+	done
 }
 
 # Whether the daemon ends by itself with status 0 and has said nothing that it should not.

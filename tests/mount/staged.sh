@@ -6,7 +6,7 @@ mkdir "$T/tree"
 seq 200000 >"$T/tree/numbers"
 tar cf "$W/t.tar" -C "$T" tree
 size=$(stat -c %s "$W/t.tar")
-start
+start -o transfer.idle_timeout=1h # a slow machine (valgrind) is not to ask again for what is held
 cd "$M"
 mkdir j
 echo 1 >j/connections
