@@ -5,6 +5,7 @@
 #	layers    the architecture's rules and README's tables
 #	unit      the tests in C: unit, disk, net, core (meson test)
 #	mount     scripts against a mounted daemon, as a user would type them
+#	crash     a daemon killed at random moments, and power cuts at any point of its life
 #	asan      unit and mount again, with the address and undefined-behaviour sanitizers
 #	tsan      ... with the thread sanitizer
 #	valgrind  some of the mount tests under valgrind
@@ -16,6 +17,7 @@
 # test says why. The status is 0 when none failed.
 #
 # XFERFS_BUILD: where to build, instead of build-test. XFERFS_ONLY: a pattern of mount tests to run.
+# XFERFS_KILLS, XFERFS_CUTS: how many times the daemon is killed (60), the power cut (1000).
 
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -218,6 +220,14 @@ part_valgrind() {
 	mount_tests plain add checksum liars matrix part rules staged waiters
 	unset XFERFS_UNDER XFERFS_MANY XFERFS_BIG_MIB XFERFS_TIMEOUT
 }
+part_crash() {
+	plain || return
+	XFERFS=$build/plain/src/xferfs BUILD=$build/plain
+	export XFERFS BUILD
+	one crash/kill /usr/bin/python3 tests/crash/kill.py "${XFERFS_KILLS:-60}"
+	one crash/power /usr/bin/python3 tests/crash/power.py "${XFERFS_CUTS:-1000}"
+	unset XFERFS BUILD
+}
 part_fuzz() { one fuzz sh tests/fuzz/run.sh 10; }
 part_lint() {
 	plain || return
@@ -225,7 +235,7 @@ part_lint() {
 	one lint/cppcheck ninja -C "$build/plain" cppcheck
 }
 
-all='layers unit mount asan tsan valgrind fuzz lint'
+all='layers unit mount crash asan tsan valgrind fuzz lint'
 parts=''
 for arg; do
 	case $arg in

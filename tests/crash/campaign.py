@@ -15,6 +15,12 @@ DEAD = {errno.ENOTCONN, errno.ECONNABORTED}
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+def need_fuse():
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        print("skipped: /dev/fuse cannot be opened")
+        sys.exit(77)
+
+
 def become(uid):
     """The calling thread alone acts as UID; its group is of the same number."""
     if os.getuid() == 0:

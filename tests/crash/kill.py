@@ -152,6 +152,7 @@ class Campaign:
 def main():
     options, args = getopt.getopt(sys.argv[1:], "s:k")
     options = dict(options)
+    campaign.need_fuse()
     seed = options.get("-s") or str(random.SystemRandom().randrange(1 << 32))
     kills = int(args[0]) if args else 60
     print("seed", seed, flush=True)

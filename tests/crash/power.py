@@ -19,7 +19,7 @@ import campaign, kill, promises
 from campaign import Broken
 
 SIZES = [0, 1, 4095, 4097, 65537, 200000]
-ROUNDS = 4 # kills in a recording
+ROUNDS = 6 # kills in a recording
 MARK = struct.Struct("=4I2HI4Qq") # struct op of oplog.h, of kind OP_MARK
 LOST = 6   # cuts that are shown of one recording, and complaints of each
 
@@ -160,6 +160,7 @@ def cut_all(recording, build, folder, cuts, rng):
 def main():
     options, args = getopt.getopt(sys.argv[1:], "s:k")
     options = dict(options)
+    campaign.need_fuse()
     seed = options.get("-s") or str(random.SystemRandom().randrange(1 << 32))
     cuts = int(args[0]) if args else 1000
     build = os.environ["BUILD"]
