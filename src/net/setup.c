@@ -266,7 +266,7 @@ static int set_tls(struct conn *c, bool own)
 	if (ca)
 		curl_easy_setopt(c->easy, CURLOPT_CAINFO, ca);
 	/* With a directory of certificates libcurl 7.88 would read the bundle anew for each connection. */
-	curl_easy_setopt(c->easy, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(c->easy, CURLOPT_CAPATH, (char *)NULL);
 	if (!o || !o->client_certificate || !own)
 		return 0;
 	if (c->key_fd < 0 && home_open(o, o->client_certificate, &c->key_fd) < 0) {

@@ -316,7 +316,8 @@ static void *accept_all(void *arg)
 		if (s->stopping)
 			shutdown(fd, SHUT_RDWR);
 		pthread_mutex_unlock(&s->lock);
-		assert(pthread_create(&thread, NULL, visit, v) == 0);
+		if (pthread_create(&thread, NULL, visit, v) != 0)
+			abort();
 		pthread_detach(thread);
 	}
 	return NULL;
