@@ -35,7 +35,7 @@ die() { say "run.sh: $*" >&2; exit 1; }
 packages="gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libcurl4-openssl-dev libinih-dev
 	libsqlite3-dev libssl-dev libcmocka-dev binutils
 	fuse3 nginx-light python3 openssl bash dash busybox file tar acl attr inotify-tools tmux procps
-	util-linux e2fsprogs dosfstools ca-certificates openssh-server openssh-client vsftpd squid
+	util-linux e2fsprogs xfsprogs btrfs-progs dosfstools ca-certificates openssh-server openssh-client vsftpd squid
 	valgrind clang clang-tidy libclang-rt-dev cppcheck"
 
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
