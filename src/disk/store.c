@@ -5,10 +5,12 @@
 #include "disk/store_impl.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/parse.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,13 +111,32 @@ void store_disconnect(struct store *s)
 	s->db = NULL;
 }
 
+/* A daemon that was killed may have written a commit to the log and not have synced it. It is found now,
+ * shown and acted upon, so first it must be durable: SQLite takes what it finds. */
+static int sync_log(const char *path)
+{
+	cleanup_free char *wal = NULL;
+
+	if (asprintf(&wal, "%s-wal", path) < 0) {
+		wal = NULL;
+		return -ENOMEM;
+	}
+	cleanup_close int fd = open(wal, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return io_fdatasync(fd);
+}
+
 int store_connect(struct store *s)
 {
+	int r = sync_log(s->path);
+
+	if (r < 0)
+		return r;
 	/* NOMUTEX: one thread at a time has the store. */
 	int code = sqlite3_open_v2(s->path, &s->db,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-	int r = s->db ? sql_error(s->db, code) : -ENOMEM;
-
+	r = s->db ? sql_error(s->db, code) : -ENOMEM;
 	if (r == 0)
 		r = configure(s->db);
 	if (r == 0)
