@@ -32,12 +32,22 @@ static bool to_place(const struct file *f)
 	return f && f->state == FILE_TRANSFERRED;
 }
 
+/* Whether a power cut may have taken its bytes while it was being prepared: what that has left in the
+ * destination is to go. A tree is cleared as a whole. */
+static bool to_clear(const struct job *job, const struct file *f)
+{
+	return f && f->state == FILE_QUEUED && f->generation && job->props.commit != COMMIT_TREE;
+}
+
 static size_t count_to_place(const struct job *job)
 {
 	size_t n = 0;
 
-	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id))
-		n += to_place(file_now(job->files, id));
+	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
+		const struct file *f = file_now(job->files, id);
+
+		n += to_place(f) || to_clear(job, f);
+	}
 	return n;
 }
 
@@ -56,11 +66,12 @@ static struct order *make_placing(struct run *run, const struct job *job, enum o
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
 		const struct file *f = file_now(job->files, id);
 		struct order_file *of = &o->files[n];
+		bool clear = kind == ORDER_PREPARE && to_clear(job, f);
 
-		if (!to_place(f) || (kind == ORDER_PLACE && !f->ino))
+		if (!clear && (!to_place(f) || (kind == ORDER_PLACE && !f->ino)))
 			continue;
 		*of = (struct order_file){.file = id, .generation = f->generation, .mtime = f->mtime,
-			.size = f->size, .dev = f->dev, .ino = f->ino};
+			.size = f->size, .dev = f->dev, .ino = f->ino, .clear = clear};
 		if (files_path(job->files, id, &of->path) < 0)
 			break;
 		n++;

@@ -56,6 +56,7 @@ struct order_file {
 	/* Out of PREPARE, in of PLACE: the inode that shall have the name. DEV is 0 before PREPARE, then an
 	 * enum order_inode, since a device's number may be another one after a reboot. */
 	uint64_t dev, ino;
+	bool clear;             /* in of PREPARE: it will not be placed; what a run before a power cut left goes */
 	bool done;              /* out of PLACE: the file is in its place (also when found to be so) */
 };
 

@@ -2,8 +2,8 @@
  *
  *	1. Only a job saved as COMPLETING comes here, so whatever a crash leaves is found again.
  *	2. The directories are opened, made and probed with the caller's credentials (invariant 5).
- *	3. The blob, or the copy and its name, is durable before the order comes back; only then is its
- *	   inode saved, and only then may PLACE run.
+ *	3. The blob and its name, and the copy and its name if there is one, are durable before the order
+ *	   comes back; only then is the inode saved, and only then may PLACE run.
  *	4. It may be repeated: owner, mode and times are set again, a copy is made anew. Nothing has been
  *	   placed yet, so nothing of the user's is touched but temporary names, which hold our serial.
  *	5. A file whose inode is saved may have been placed: it is left alone.
@@ -105,7 +105,10 @@ static int prepare_copy(struct placing *p, struct order_file *f, int blob)
 	if (fchmod(blob, 0600) < 0)
 		return -errno;
 	placing_staged_name(p, f, name);
-	int r = creds_assume(p->o->creds);
+	/* PLACE compares the copy with it, and begins again with it when somebody has deleted the copy. */
+	int r = durable_file(&p->durable, blob, blobs_dev(p->blobs));
+	if (r == 0)
+		r = creds_assume(p->o->creds);
 	if (r < 0)
 		return r;
 	r = copy_file(blob, p->dirfd, name, &copy);
@@ -174,19 +177,43 @@ static int prepare_file(struct placing *p, struct order_file *f)
 	return 0;
 }
 
-/* No temporary name stays of a file that failed. */
-static void discard(struct placing *p, struct order_file *f)
+static void clear(struct placing *p, const struct order_file *f)
 {
 	char name[STAGED_NAME_LEN];
 
-	f->dev = INODE_NONE;
-	f->ino = 0;
-	if (p->tree || placing_enter(p, f, false) < 0 || creds_assume(p->o->creds) < 0)
+	if (placing_enter(p, f, false) < 0 || creds_assume(p->o->creds) < 0)
 		return;
 	placing_staged_name(p, f, name);
 	if (unlinkat(p->dirfd, name, 0) < 0 && errno != ENOENT)
 		p->o->leftovers++;
 	creds_restore();
+}
+
+/* The blobs' names, too: PLACE takes a blob that is not there for one that was placed. Of many the syncfs
+ * sees to them. */
+static int settle(struct placing *p)
+{
+	uint32_t files[DURABLE_FEW];
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < p->n && !p->durable.many; i++)
+		if (placing_file(p, i)->err == 0 && !placing_file(p, i)->clear)
+			files[n++] = placing_file(p, i)->file;
+	if (n > 0)
+		r = blobs_sync_names(p->blobs, p->o->serial, files, n);
+	int r_end = durable_end(&p->durable);
+
+	return r < 0 ? r : r_end;
+}
+
+/* No temporary name stays of a file that failed. */
+static void discard(struct placing *p, struct order_file *f)
+{
+	f->dev = INODE_NONE;
+	f->ino = 0;
+	if (!p->tree)
+		clear(p, f);
 }
 
 /* A tree appears whole or not at all. */
@@ -215,9 +242,12 @@ void prepare_perform(struct order *o, struct blobs *blobs, int destination_fd)
 	for (size_t i = 0; i < p.n; i++) {
 		struct order_file *f = placing_file(&p, i);
 
-		f->err = prepare_file(&p, f);
+		if (f->clear)
+			clear(&p, f);
+		else
+			f->err = prepare_file(&p, f);
 	}
-	r = durable_end(&p.durable);
+	r = settle(&p);
 	if (r < 0)
 		placing_fail(&p, r);
 	if (p.tree)

@@ -89,6 +89,7 @@ class Daemon:
     def __init__(self, scene, env={}):
         self.scene = scene
         self.stderr = os.path.join(scene.folder, "stderr")
+        self.fifo = env.get("XFERFS_OPLOG_KILL")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind("")  # a name of its own, by the kernel
             name = "@" + notify.getsockname()[1:].decode()
@@ -112,7 +113,8 @@ class Daemon:
                     if b"READY=1" in notify.recv(4096):
                         return
                 else:
-                    self.kill()
+                    self.process.kill()
+                    self.process.wait()
                     raise Broken("the daemon did not start again:\n" + self.tail())
         finally:
             os.close(pidfd)
@@ -124,7 +126,10 @@ class Daemon:
     def kill(self):
         """SIGKILL; False: it did not die of it in time, as when a thread of it waits in the kernel
         for a lock whose holder waits for the daemon's answer. Then the connection is aborted."""
-        self.process.kill()
+        if self.fifo:
+            os.close(os.open(self.fifo, os.O_WRONLY))
+        else:
+            self.process.kill()
         try:
             self.process.wait(UNDEAD)
             return True

@@ -3,7 +3,7 @@
  *
  * One lock is held over each call that changes something and its record, so their orders agree; syncs,
  * which take long, run side by side. With XFERFS_OPLOG_COPY linkat(2) says EXDEV: as between two
- * filesystems, files must then be copied.
+ * filesystems, files must then be copied. XFERFS_OPLOG_KILL is a FIFO: opening it kills the daemon.
  */
 #include "oplog.h"
 
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -42,6 +43,31 @@ static void *next(const char *name)
 	return f;
 }
 
+/* Whoever opens the FIFO kills the daemon, but not between a call and its record. */
+static void *await_kill(void *path)
+{
+	int fd = NEXT(open64)(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		abort();
+	pthread_mutex_lock(&lock);
+	kill(getpid(), SIGKILL);
+	return NULL;
+}
+
+static void start_await_kill(char *path)
+{
+	pthread_t thread;
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&thread, NULL, await_kill, path) != 0)
+		abort();
+	pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
 	const char *log = getenv("XFERFS_OPLOG"), *root = getenv("XFERFS_TREE");
@@ -57,6 +83,8 @@ __attribute__((constructor)) static void begin(void)
 	close(fd);
 	tree = st.st_dev;
 	copies = getenv("XFERFS_OPLOG_COPY");
+	if (getenv("XFERFS_OPLOG_KILL"))
+		start_await_kill(getenv("XFERFS_OPLOG_KILL"));
 }
 
 /* --- records (under the lock) ------------------------------------------------------------------ */

@@ -36,6 +36,8 @@ class Recording(kill.Campaign):
         self.marked = 0
         env = {"LD_PRELOAD": os.path.join(build, "tests/crash/libinterpose.so"), "XFERFS_OPLOG": self.log,
                "XFERFS_TREE": scene.dest}
+        env["XFERFS_OPLOG_KILL"] = os.path.join(scene.folder, "kill")
+        os.mkfifo(env["XFERFS_OPLOG_KILL"])
         if way == "copy":
             env["XFERFS_OPLOG_COPY"] = "1"
         super().__init__(scene, seed, self.mark, env)
