@@ -281,6 +281,14 @@ static void phase(struct segments *s, bool measuring, int64_t now)
 	s->measuring = measuring;
 	s->phase_since = now;
 	s->window_moved = s->moved;
+	s->ticks = s->quiet = 0;
+}
+
+/* Bytes come in bursts with pauses between: the server, or a long line, gives a connection its share, and
+ * what a short window measures says nothing. There more connections pay, and none is given back. */
+static bool held_back(const struct segments *s)
+{
+	return s->ticks >= 2 && s->quiet * 2 >= s->ticks;
 }
 
 static void fall_back(struct segments *s, unsigned to, int64_t now)
@@ -315,14 +323,16 @@ static void judge(struct segments *s, int64_t now)
 	uint64_t rate = (uint64_t)((double)(s->moved - s->window_moved) * NSEC_PER_SEC /
 		(double)(now - s->phase_since));
 
-	if (s->target > s->proven && (double)rate * 100 < (double)s->proven_rate * (100 + SEGMENT_GAIN_PERCENT)) {
+	if (!held_back(s) && s->target > s->proven && (double)rate * 100 < (double)s->proven_rate * (100 + SEGMENT_GAIN_PERCENT)) {
 		fall_back(s, s->proven, now);
 		return;
 	}
 	s->proven = s->target;
 	s->proven_rate = rate;
 	if (worth_more(s, rate, now)) {
-		s->target = s->target * 2 < s->limit ? s->target * 2 : s->limit;
+		unsigned factor = held_back(s) ? 4 : 2;
+
+		s->target = s->target * factor < s->limit ? s->target * factor : s->limit;
 		phase(s, false, now);
 	} else {
 		phase(s, true, now);
@@ -340,6 +350,8 @@ static void control(struct segments *s, int64_t now)
 		phase(s, false, now);
 		return;
 	}
+	s->ticks++;
+	s->quiet += now - s->moved_at >= SEGMENT_QUIET;
 	if (s->measuring) {
 		if (now - s->phase_since >= SEGMENT_WINDOW)
 			judge(s, now);

@@ -31,6 +31,7 @@
 #define SEGMENT_SETTLE (100 * NSEC_PER_MSEC)   /* after the last new connection's first byte */
 #define SEGMENT_WINDOW (150 * NSEC_PER_MSEC)   /* of one measurement */
 #define SEGMENT_PATIENCE (5 * NSEC_PER_SEC)    /* for a new connection's first byte */
+#define SEGMENT_QUIET (20 * NSEC_PER_MSEC)    /* no byte for so long at a tick: the sender holds them back */
 #define SEGMENT_HOLD (30 * NSEC_PER_SEC)       /* before more connections are tried again */
 #define SEGMENT_GAIN_PERCENT 15
 #define SEGMENT_GROW_BYTES (UINT64_C(4) << 20) /* less than this left: not worth a connection */
@@ -67,6 +68,7 @@ struct segments {
 	bool measuring;
 	int64_t phase_since, hold_until, sampled_at;
 	uint64_t window_moved;      /* `moved` when the window began */
+	unsigned ticks, quiet;      /* of this phase; those at which nothing had come lately */
 };
 
 enum segment_action {
