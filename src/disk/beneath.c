@@ -37,26 +37,20 @@ static int open_beneath(int root, const char *path, int flags, int *ret_fd)
 }
 
 /* Opens PATH, a prefix, making its last component in PARENT if it is missing. */
-static int open_or_make(int root, const char *path, int parent, struct durable *d, int *ret_fd)
+static int open_or_make(int root, const char *path, int parent, int *ret_fd)
 {
 	const char *slash = strrchr(path, '/');
 	int r = open_beneath(root, path, O_PATH | O_DIRECTORY, ret_fd);
 
 	if (r != -ENOENT)
 		return r;
-	if (mkdirat(parent, slash ? slash + 1 : path, 0777) < 0) {
-		if (errno != EEXIST)
-			return -errno;
-	} else {
-		r = durable_dir(d, parent);
-		if (r < 0)
-			return r;
-	}
+	if (mkdirat(parent, slash ? slash + 1 : path, 0777) < 0 && errno != EEXIST)
+		return -errno;
 	/* From the root again: what was made may have been exchanged. */
 	return open_beneath(root, path, O_PATH | O_DIRECTORY, ret_fd);
 }
 
-static int make_dirs(int root, const char *path, struct durable *d, int *ret_fd)
+static int make_dirs(int root, const char *path, int *ret_fd)
 {
 	cleanup_free char *prefix = strdup(path);
 	cleanup_close int parent = -1;
@@ -70,7 +64,7 @@ static int make_dirs(int root, const char *path, struct durable *d, int *ret_fd)
 		at = strchrnul(at, '/');
 		bool last = *at == '\0';
 		*at = '\0';
-		r = open_or_make(root, prefix, parent, d, &next);
+		r = open_or_make(root, prefix, parent, &next);
 		if (r < 0)
 			break;
 		if (last) {
@@ -84,11 +78,49 @@ static int make_dirs(int root, const char *path, struct durable *d, int *ret_fd)
 	return r;
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* The names of all directories from ROOT down to DIRFD: also of those that were there, for who made one may
+ * have been killed before it was durable. */
+static int sync_way(int root, int dirfd, struct durable *d)
+{
+	cleanup_close int at = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	struct stat top, st;
+	int r = 0;
+
+	if (at < 0 || fstat(root, &top) < 0)
+		return -errno;
+	/* "/" is its own parent: the directory was moved out of the tree. */
+	for (struct stat below = { 0 }; r == 0; below = st) {
+		if (fstat(at, &st) < 0)
+			return -errno;
+		if (same_file(&st, &top) || same_file(&st, &below))
+			return 0;
+		int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (up < 0)
+			return -errno;
+		close(at);
+		at = up;
+		r = durable_dir(d, at);
+	}
+	return r;
+}
+
 int beneath_open_dir(int root, const char *path, bool make, struct durable *d, int *ret_fd)
 {
-	int r = open_beneath(root, path, O_PATH | O_DIRECTORY, ret_fd);
+	cleanup_close int fd = -1;
+	int r = open_beneath(root, path, O_PATH | O_DIRECTORY, &fd);
 
-	return r == -ENOENT && make ? make_dirs(root, path, d, ret_fd) : r;
+	if (r == -ENOENT && make)
+		r = make_dirs(root, path, &fd);
+	if (r == 0 && make)
+		r = sync_way(root, fd, d);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
 }
 
 int beneath_stat(int root, const char *path, struct stat *ret)
@@ -99,11 +131,6 @@ int beneath_stat(int root, const char *path, struct stat *ret)
 	if (r < 0)
 		return r;
 	return fstat(fd, ret) < 0 ? -errno : 0;
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 int beneath_not_in(int root, int fd, const struct stat *dir)

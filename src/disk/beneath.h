@@ -13,7 +13,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* Opens the directory PATH (O_PATH); MAKE: with its missing directories, which are made durable by D. */
+/* Opens the directory PATH (O_PATH); MAKE: with its missing directories, and the names of all on the way
+ * are made durable by D. */
 int beneath_open_dir(int root, const char *path, bool make, struct durable *d, int *ret_fd);
 /* What PATH is, itself (a last link is not followed). */
 int beneath_stat(int root, const char *path, struct stat *ret);
