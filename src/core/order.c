@@ -32,21 +32,21 @@ static bool to_place(const struct file *f)
 	return f && f->state == FILE_TRANSFERRED;
 }
 
-/* Whether a power cut may have taken its bytes while it was being prepared: what that has left in the
- * destination is to go. A tree is cleared as a whole. */
-static bool to_clear(const struct job *job, const struct file *f)
+/* Whether it was perhaps whole when a daemon that was killed prepared it, and is not any more: what that has
+ * left in the destination is to go. A tree is cleared as a whole. */
+static bool to_clear(const struct run *run, const struct job *job, const struct file *f)
 {
-	return f && f->state == FILE_QUEUED && f->generation && job->props.commit != COMMIT_TREE;
+	return run->place_again && f && !to_place(f) && f->state != FILE_COMPLETED && job->props.commit != COMMIT_TREE;
 }
 
-static size_t count_to_place(const struct job *job)
+static size_t count_to_place(const struct run *run, const struct job *job)
 {
 	size_t n = 0;
 
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
 		const struct file *f = file_now(job->files, id);
 
-		n += to_place(f) || to_clear(job, f);
+		n += to_place(f) || to_clear(run, job, f);
 	}
 	return n;
 }
@@ -54,7 +54,7 @@ static size_t count_to_place(const struct job *job)
 /* An order over the whole files of the job; of PLACE only those that PREPARE gave an inode. */
 static struct order *make_placing(struct run *run, const struct job *job, enum order_kind kind)
 {
-	struct order *o = order_new(kind, run->serial, count_to_place(job));
+	struct order *o = order_new(kind, run->serial, count_to_place(run, job));
 	size_t n = 0;
 
 	if (!o)
@@ -66,7 +66,7 @@ static struct order *make_placing(struct run *run, const struct job *job, enum o
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
 		const struct file *f = file_now(job->files, id);
 		struct order_file *of = &o->files[n];
-		bool clear = kind == ORDER_PREPARE && to_clear(job, f);
+		bool clear = kind == ORDER_PREPARE && to_clear(run, job, f);
 
 		if (!clear && (!to_place(f) || (kind == ORDER_PLACE && !f->ino)))
 			continue;

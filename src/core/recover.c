@@ -83,6 +83,7 @@ static int restart_job(struct core *c, const struct job *job)
 	run = run_get(c, job->serial);
 	if (!run)
 		return -ENOMEM;
+	run->place_again = job->state == JOB_COMPLETING;
 	if (job->tally.unsynced)
 		order_all_unsynced(run, job);
 	if (rests)
