@@ -1,11 +1,12 @@
 #!/bin/sh
 # sh tests/run.sh [-v] [PART]...: installs what is missing (Debian), builds, tests.
 #
-# Parts, all by default:
+# Parts, all but power by default:
 #	layers    the architecture's rules and README's tables
 #	unit      the tests in C: unit, disk, net, core (meson test)
 #	mount     scripts against a mounted daemon, as a user would type them
-#	crash     a daemon killed at random moments, and power cuts at any point of its life
+#	crash     a daemon killed at random moments
+#	power     power cuts at any point of its life: a search for defects, only when it is named
 #	asan      unit and mount again, with the address and undefined-behaviour sanitizers
 #	tsan      ... with the thread sanitizer
 #	valgrind  some of the mount tests under valgrind
@@ -225,6 +226,12 @@ part_crash() {
 	XFERFS=$build/plain/src/xferfs BUILD=$build/plain
 	export XFERFS BUILD
 	one crash/kill /usr/bin/python3 tests/crash/kill.py "${XFERFS_KILLS:-60}"
+	unset XFERFS BUILD
+}
+part_power() {
+	plain || return
+	XFERFS=$build/plain/src/xferfs BUILD=$build/plain
+	export XFERFS BUILD
 	one crash/power /usr/bin/python3 tests/crash/power.py "${XFERFS_CUTS:-1000}"
 	unset XFERFS BUILD
 }
@@ -243,9 +250,9 @@ for arg; do
 	-h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	-*) die "unknown option $arg" ;;
 	*)
-		case " $all " in
+		case " $all power " in
 		*" $arg "*) parts="$parts $arg" ;;
-		*) die "no part $arg; there are: $all" ;;
+		*) die "no part $arg; there are: $all power" ;;
 		esac
 		;;
 	esac

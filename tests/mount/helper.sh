@@ -29,7 +29,7 @@ try() {
 	is "$(cat "$M/j/state")" suspended "$*"
 	rmdir "$M/j"
 	options=$(findmnt -no OPTIONS "$M")
-	umount "$M"
+	unmount
 	lock
 }
 try mount -t xferfs "$D" "$M"
