@@ -54,6 +54,10 @@ static int find_way(struct placing *p, const struct order_file *f, int blob)
 	bool may_rename = p->own && !p->tree; /* a tree that fails is undone: there links are better */
 	int r = try_link(p, f, blob);
 
+	/* That it is gone again must be durable, or it might appear with the tree. */
+	if (r == 0 && p->tree)
+		r = durable_dir(&p->durable, p->dirfd);
+
 	switch (-r) {
 	case 0:
 		p->way = may_rename ? WAY_RENAME : WAY_LINK;

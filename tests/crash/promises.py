@@ -15,10 +15,13 @@ DEFAULTS = {"priority": "normal", "description": "", "destination": ".", "commit
 
 
 def onward(states, job):
-    """STATES and those that follow by themselves: a running job goes on, one at rest does not."""
+    """STATES and those that follow by themselves: a running job goes on, one at rest does not; but one in
+    error is transferred once the files that failed are removed."""
+    broken = any(bad for _, bad in job["files"].values())
+    if "error" in states and not broken:
+        states = states | {"transferred"}
     if not states & RUNNING:
         return set(states)
-    broken = any(bad for _, bad in job["files"].values())
     return states | RUNNING | ({"error"} if broken else {"transferred"})
 
 
@@ -47,8 +50,6 @@ def apply(world, op, uid):
         jobs[rest[0]] = jobs.pop(name)
     elif what == "rm":
         del job["files"][rest[0]]
-        if "error" in states:
-            states = states | {"transferred"}
         job["states"] = onward(states, job)
     elif what == "resume":
         going = (states - {"suspended", "error"}) | (RUNNING if states & {"suspended", "error"} else set())
