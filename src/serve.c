@@ -252,6 +252,7 @@ static void stop_engine(struct server *s)
 
 static void *core_main(void *arg)
 {
+	pthread_setname_np(pthread_self(), "xferfs-core");
 	core_run(arg);
 	return NULL;
 }

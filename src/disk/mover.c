@@ -206,6 +206,7 @@ static void *worker(void *arg)
 {
 	struct mover *m = arg;
 
+	pthread_setname_np(pthread_self(), "xferfs-disk");
 	creds_thread_init(); /* if it fails, placing does, with EINVAL for each file */
 	pthread_mutex_lock(&m->lock);
 	for (;;) {

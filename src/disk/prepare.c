@@ -188,9 +188,11 @@ static void clear(struct placing *p, const struct order_file *f)
 	if (placing_enter(p, f, false) < 0 || creds_assume(p->o->creds) < 0)
 		return;
 	placing_staged_name(p, f, name);
-	if (unlinkat(p->dirfd, name, 0) < 0 && errno != ENOENT)
-		p->o->leftovers++;
+	bool gone = unlinkat(p->dirfd, name, 0) == 0 || errno == ENOENT;
 	creds_restore();
+	/* Nobody will look for it again. ENOENT: perhaps of a run that was killed before it was durable. */
+	if (!gone || durable_dir(&p->durable, p->dirfd) < 0)
+		p->o->leftovers++;
 }
 
 /* The blobs' names, too: PLACE takes a blob that is not there for one that was placed. Of many the syncfs

@@ -3,8 +3,8 @@
  *	1. PREPARE makes the directory `.DEST.xferfs-SERIAL` (N) beside DEST (O), with all directories in it,
  *	   and the copies where files must be copied.
  *	2. PLACE links the blobs into N < N's directories are durable < N is renamed to DEST, or exchanged
- *	   with it < DEST's directory is durable < what is at the temporary name then, the old O, is deleted
- *	   < the blobs are deleted < `done`.
+ *	   with it < DEST's directory is durable < what is at the temporary name then, the old O, is deleted,
+ *	   durably, for nobody will look for it again < the blobs are deleted < `done`.
  *	3. A failure before the switch undoes all: N is deleted, the blobs have never left the staging area.
  *
  * After a crash the question is whether the switch has happened:
@@ -109,8 +109,9 @@ int tree_clear(struct placing *p)
 	beneath_remove(parent, t.prepared, &left);
 	creds_restore();
 	p->o->leftovers += left;
+	r = durable_dir(&p->durable, parent);
 	/* What somebody else has put there would appear with the tree. */
-	return left > 0 ? -EEXIST : 0;
+	return left > 0 ? -EEXIST : r;
 }
 
 /* --- how far it had come ----------------------------------------------------------------------- */
@@ -292,20 +293,27 @@ static int switch_tree(const struct tree *t)
 
 /* --- all --------------------------------------------------------------------------------------- */
 
+static int sync_parent(struct tree *t)
+{
+	int r = durable_dir(&t->p->durable, t->parent), r_end = durable_end(&t->p->durable);
+
+	return r < 0 ? r : r_end;
+}
+
 /* After the switch: it is made durable, the old tree goes, then the blobs. */
 static int settle(struct tree *t)
 {
 	struct placing *p = t->p;
-	int r = durable_dir(&p->durable, t->parent);
+	int r = sync_parent(t);
 
-	if (r == 0)
-		r = durable_end(&p->durable);
 	if (r == 0)
 		r = creds_assume(p->o->creds);
 	if (r < 0)
 		return r;
 	beneath_remove(t->parent, t->prepared, &p->o->leftovers);
 	creds_restore();
+	if (sync_parent(t) < 0)
+		p->o->leftovers++;
 	for (size_t i = 0; i < p->o->nfiles; i++) {
 		p->o->files[i].err = 0;
 		placing_finish(p, &p->o->files[i]);

@@ -347,6 +347,7 @@ static void *worker(void *arg)
 	int fd = worker_epoll(fs);
 	bool mounted = fd >= 0;
 
+	pthread_setname_np(pthread_self(), "xferfs-fs");
 	if (fd < 0)
 		log_error("cannot serve: %s", strerror(-fd));
 	while (mounted) {

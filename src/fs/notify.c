@@ -292,6 +292,7 @@ static void *teller_run(void *arg)
 	struct dirty *d;
 	bool able = t != &t->notify->inside || go_inside(t->notify);
 
+	pthread_setname_np(pthread_self(), "xferfs-tell");
 	pthread_mutex_lock(&t->lock);
 	while ((d = next_due(t))) {
 		uint64_t serial = d->serial;

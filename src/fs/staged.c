@@ -185,6 +185,7 @@ static void *resumer_run(void *arg)
 {
 	struct ask *a;
 
+	pthread_setname_np(pthread_self(), "xferfs-staged");
 	while ((a = resumer_take(arg)))
 		staged_read(a);
 	return NULL;

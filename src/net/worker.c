@@ -265,6 +265,7 @@ static void *run(void *arg)
 	struct worker *w = arg;
 	struct transfer *t;
 
+	pthread_setname_np(pthread_self(), "xferfs-net");
 	while (!atomic_load(&w->stop)) {
 		sleep_and_serve(w);
 		drain(w);

@@ -222,13 +222,15 @@ static int look_at(const char *path, const struct stat *st, int kind, struct FTW
 	bool temporary = path[at->base] == '.' && strstr(path + at->base, ".xferfs");
 	size_t size = 0;
 
-	if (kind == FTW_D)
-		return strcmp(below, ".xferfs") == 0 || (at->level && temporary) ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
-	if (temporary) {
+	if (kind == FTW_D && strcmp(below, ".xferfs") == 0)
+		return FTW_SKIP_SUBTREE;
+	if (at->level && temporary) {
 		if (saying)
 			say_wrong("%s: left over\n", below);
-		return FTW_CONTINUE;
+		return kind == FTW_D ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
 	}
+	if (kind == FTW_D)
+		return FTW_CONTINUE;
 	cleanup_free char *data = content_of(path, '.', &size);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (!data || (size_t)st->st_size != size || !same(fd, 0, size, data, size))
