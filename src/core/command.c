@@ -110,13 +110,27 @@ static int make_job(struct core *c, const struct message *m, struct answer *answ
 
 /* --- the verbs -------------------------------------------------------------------------------- */
 
+/* A tree takes the place of what is at the destination: what it lacked would be lost there. */
+static int check_tree(struct run *run, const struct job *job)
+{
+	if (job->props.commit != COMMIT_TREE || !job->tally.files)
+		return 0;
+	if (job->state != JOB_TRANSFERRED)
+		return command_refuse(run, -EBUSY, "complete: commit is tree, and not every file is here");
+	if (job->tally.completed)
+		return command_refuse(run, -EBUSY, "complete: commit is tree, and some files are in their places already");
+	return 0;
+}
+
 /* With CREDS the files are placed. */
 static int complete(struct run *run, const struct creds *creds)
 {
-	struct creds *completer = creds_copy(creds);
 	bool was_transferred = run->draft->state == JOB_TRANSFERRED;
-	int r = completer ? run_apply(run, EV_COMPLETE) : -ENOMEM;
+	int r = check_tree(run, run->draft);
+	struct creds *completer = r < 0 ? NULL : creds_copy(creds);
 
+	if (r == 0)
+		r = completer ? run_apply(run, EV_COMPLETE) : -ENOMEM;
 	if (r < 0) {
 		creds_free(completer);
 		return r;

@@ -110,26 +110,31 @@ void order_place(struct run *run)
 }
 
 /* complete's write returns the first errno, and `refused` the sentence. */
-static void note_first_error(struct run *run, const char *path, int err)
+static void note_first_error(struct run *run, const char *path, int err, const char *why)
 {
 	cleanup_free char *text = NULL;
 
 	if (run->place_err)
 		return;
 	run->place_err = err;
-	if (asprintf(&text, "complete: %s: %s", path, strerror(-err)) >= 0)
+	if (asprintf(&text, "complete: %s: %s", path, why) >= 0)
 		core_refuse(run->core, run->serial, text);
 }
 
-static void note_place_error(struct run *run, const char *path, struct file *version, int err)
+static void note_place_error(struct run *run, const struct order_file *of, struct file *version, int err)
 {
+	enum outcome outcome = of->lost ? OUTCOME_LOST : OUTCOME_PLACE;
 	cleanup_free char *text = NULL;
 
-	note_first_error(run, path, err);
-	outcome_sentence(OUTCOME_PLACE, 0, strerror(-err), &text);
+	outcome_sentence(outcome, 0, of->lost ? NULL : strerror(-err), &text);
+	note_first_error(run, of->path, err, of->lost && text ? text : strerror(-err));
+	if (of->lost) { /* there is nothing to place: RESUME fetches it again */
+		report_start_over(run, of->file, version);
+		version->state = FILE_FAILED;
+	}
 	fault_free(version->fault);
-	version->fault = fault_new(OUTCOME_PLACE, 0, -err, text, run->core->moment.wall_ms / 1000);
-	run->core->service.errors[OUTCOME_PLACE]++;
+	version->fault = fault_new(outcome, 0, -err, text, run->core->moment.wall_ms / 1000);
+	run->core->service.errors[outcome]++;
 }
 
 static void prepared_file(struct run *run, const struct job *job, const struct order_file *of)
@@ -143,7 +148,7 @@ static void prepared_file(struct run *run, const struct job *job, const struct o
 	version.dev = of->err < 0 ? 0 : of->dev;
 	version.ino = of->err < 0 ? 0 : of->ino;
 	if (of->err < 0)
-		note_place_error(run, of->path, &version, of->err);
+		note_place_error(run, of, &version, of->err);
 	if (run_set_file(run, of->file, &version) < 0)
 		file_release(&version);
 }
@@ -161,7 +166,7 @@ static void placed_file(struct run *run, const struct job *job, const struct ord
 		fault_free(take_ptr(version.fault));
 		run->core->service.files_completed++;
 	} else {
-		note_place_error(run, of->path, &version, of->err < 0 ? of->err : -EIO);
+		note_place_error(run, of, &version, of->err < 0 ? of->err : -EIO);
 	}
 	if (run_set_file(run, of->file, &version) < 0)
 		file_release(&version);
@@ -173,7 +178,7 @@ static void placing_failed(struct run *run, int err)
 
 	run->place = PLACE_NONE;
 	run->place_err = err;
-	if (!draft || run_apply(run, draft->was_transferred ? EV_UNPLACED : EV_UNPLACED_PART) < 0)
+	if (!draft || run_apply(run, draft->was_transferred && !draft->tally.failed ? EV_UNPLACED : EV_UNPLACED_PART) < 0)
 		return;
 	creds_free(take_ptr(draft->completer));
 	core_log_event(run, "place-failed", "errno=%d", -err);
@@ -186,7 +191,7 @@ static void prepare_done(struct run *run, struct order *o)
 	for (size_t i = 0; i < o->nfiles; i++)
 		prepared_file(run, job, &o->files[i]);
 	if (o->err < 0)
-		note_first_error(run, o->destination, o->err);
+		note_first_error(run, o->destination, o->err, strerror(-o->err));
 	run->leftovers += o->leftovers;
 	if (o->commit == COMMIT_TREE && run->place_err) {
 		placing_failed(run, run->place_err); /* all or nothing */
@@ -225,7 +230,7 @@ static void place_done(struct run *run, struct order *o)
 	for (size_t i = 0; i < o->nfiles; i++)
 		placed_file(run, job, &o->files[i]);
 	if (o->err < 0)
-		note_first_error(run, o->destination, o->err);
+		note_first_error(run, o->destination, o->err, strerror(-o->err));
 	run->leftovers += o->leftovers;
 	run_edit(run);
 	run->save = true;

@@ -55,6 +55,11 @@ struct order_file *placing_file(const struct placing *p, size_t i); /* the Ith i
 #define STAGED_NAME_LEN 256
 void placing_staged_name(const struct placing *p, const struct order_file *f, char ret[STAGED_NAME_LEN]);
 const char *last_component(const char *path);
+/* Whether ST, of F's blob, has all of it; else F is lost. A person who tidies up, or a file system check:
+ * what they have left must not pass for the whole. */
+bool placing_is_whole(struct order_file *f, const struct stat *st);
+/* Opens F's blob, if it is whole. */
+int placing_open_blob(const struct placing *p, struct order_file *f, struct stat *ret_st, int *ret_fd);
 /* All files of `sorted` that have no error yet get ERR. */
 void placing_fail(struct placing *p, int err);
 /* F is durable in its place: the blob goes. */

@@ -15,7 +15,8 @@
  *
  * Either may be repeated after a crash, whatever had been done: the tables in disk/place.c and
  * disk/tree.c say what each combination of blob, temporary name and destination means. PREPARE leaves
- * a file alone that comes with its inode: it may have been placed since that was saved.
+ * a file alone that comes with its inode: it may have been placed since that was saved. A blob that
+ * somebody has deleted or cut short in the staging area is never placed as if it were whole: `lost`.
  */
 #pragma once
 
@@ -44,11 +45,11 @@ struct order_file {
 	int err;                /* out: 0 or -errno for this file */
 	/* SYNC: the snapshot that is durable when the order comes back; not touched by the mover. */
 	struct extents have;
+	uint64_t size;          /* VERIFY, PREPARE, PLACE: of the whole file */
 	/* VERIFY */
 	struct digest *digest;  /* in: may have eaten a prefix already; NULL: from the start. Consumed. */
 	enum digest_kind digest_kind;
 	uint8_t want[64];
-	uint64_t size;
 	/* PREPARE, PLACE */
 	char *path;             /* relative to the job's destination */
 	char *placed;           /* out of PLACE: the path it got, if it differs (`number`) */
@@ -56,6 +57,7 @@ struct order_file {
 	/* Out of PREPARE, in of PLACE: the inode that shall have the name. DEV is 0 before PREPARE, then an
 	 * enum order_inode, since a device's number may be another one after a reboot. */
 	uint64_t dev, ino;
+	bool lost;              /* out: the blob is gone or not SIZE bytes long; ERR is -EIO */
 	bool clear;             /* in of PREPARE: it will not be placed; what a run before a power cut left goes */
 	bool done;              /* out of PLACE: the file is in its place (also when found to be so) */
 };

@@ -13,7 +13,8 @@
  *	any          no   any  any          placed and durable, or renamed;     nothing; it is in its
  *	                                    perhaps the user moved it since     place or the user's
  *	the blob     yes  no   no           not placed                          rename B, or link B to T
- *	                                                                        and rename T
+ *	                                                                        and rename T; -EIO: it
+ *	                                                                        was cut short (`lost`)
  *	the blob     yes  yes  no           killed between link and rename      T deleted, as above
  *	the blob     yes  any  yes          placed, perhaps moved since         T deleted; durable; B goes
  *	a copy       yes  yes  no           not placed                          B marked; rename T
@@ -176,6 +177,8 @@ static int place_blob(struct placing *p, struct order_file *f, const struct stat
 	}
 	if (names > 1) {
 		r = find_placed(p, f, st->st_ino) ? 0 : sync_wherever(p);
+	} else if (!placing_is_whole(f, st)) {
+		r = -EIO;
 	} else {
 		blob_path(p->o->serial, f->file, f->generation, path);
 		r = give_name(p, f, &(struct origin){
@@ -228,7 +231,7 @@ static int place_copy(struct placing *p, struct order_file *f, const struct stat
 	temp_name(last_component(f->path), p->o->serial, f->file, temp);
 	/* By name and size: not every filesystem gives a file the same number after a reboot. */
 	bool waits = fstatat(p->dirfd, temp, &t, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(t.st_mode) &&
-		t.st_size == st->st_size;
+		(uint64_t)t.st_size == f->size;
 	bool placed = waits ? t.st_nlink > 1 && find_placed(p, f, t.st_ino) : find_placed(p, f, f->ino);
 	if (waits && placed && unlinkat(p->dirfd, temp, 0) < 0)
 		p->o->leftovers++;

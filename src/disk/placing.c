@@ -149,6 +149,30 @@ void placing_staged_name(const struct placing *p, const struct order_file *f, ch
 		temp_name(name, p->o->serial, f->file, ret);
 }
 
+bool placing_is_whole(struct order_file *f, const struct stat *st)
+{
+	f->lost = (uint64_t)st->st_size != f->size;
+	return !f->lost;
+}
+
+int placing_open_blob(const struct placing *p, struct order_file *f, struct stat *ret_st, int *ret_fd)
+{
+	cleanup_close int fd = -1;
+	struct stat st;
+	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &fd);
+
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = -errno;
+	f->lost = r == -ENOENT;
+	if (f->lost || (r == 0 && !placing_is_whole(f, &st)))
+		return -EIO;
+	if (r < 0)
+		return r;
+	*ret_st = st;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
 void placing_fail(struct placing *p, int err)
 {
 	for (size_t i = 0; i < p->n; i++)

@@ -147,10 +147,8 @@ static int prepare_file(struct placing *p, struct order_file *f)
 {
 	cleanup_close int blob = -1;
 	struct stat st;
-	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &blob);
+	int r = placing_open_blob(p, f, &st, &blob);
 
-	if (r == 0 && fstat(blob, &st) < 0)
-		r = -errno;
 	if (r == 0)
 		r = placing_enter(p, f, true);
 	if (r == 0)

@@ -11,9 +11,11 @@
  *
  *	a prepared inode is found in N                        no
  *	else: N is there, DEST is not                         no (nothing was linked yet)
- *	else: a blob is gone or has a second name, or a       yes: N, if it is there, is the old O
- *	      copied file is not in N
- *	else                                                  no (nothing was linked yet)
+ *	else: a blob has a second name, or a copied file is   yes: N, if it is there, is the old O
+ *	      not in N
+ *	else: a blob is gone, and N                           yes: blobs go when N is gone
+ *	else                                                  no: nothing was linked yet; a blob that is
+ *	                                                      gone was not taken by us (`lost`)
  */
 #include "disk/commit.h"
 
@@ -125,44 +127,45 @@ static bool in_prepared(const struct tree *t, const struct order_file *f)
 		S_ISREG(st.st_mode) && st.st_ino == f->ino;
 }
 
-/* Called when no prepared inode is in N. */
-static bool was_placed(const struct tree *t, const struct order_file *f)
+/* Of a file that is not in N. GONE: that its blob is not there says that it was placed. */
+static bool was_placed(const struct tree *t, const struct order_file *f, bool gone)
 {
-	cleanup_close int blob = -1;
 	struct stat st;
 
 	if (f->dev == INODE_COPY)
 		return true;
-	if (blob_open_read(t->p->blobs, t->p->o->serial, f->file, f->generation, &blob) < 0)
-		return true;
-	return fstat(blob, &st) == 0 && st.st_nlink > 1;
+	if (blob_stat(t->p->blobs, t->p->o->serial, f->file, f->generation, &st) < 0)
+		return gone;
+	return st.st_nlink > 1;
 }
 
 static bool has_switched(const struct tree *t)
 {
 	const struct order *o = t->p->o;
+	bool prepared, dest;
 	struct stat st;
 
 	for (size_t i = 0; i < o->nfiles; i++)
 		if (in_prepared(t, &o->files[i]))
 			return false;
-	if (fstatat(t->parent, t->prepared, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    fstatat(t->parent, t->dest, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	prepared = fstatat(t->parent, t->prepared, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	dest = fstatat(t->parent, t->dest, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (prepared && !dest)
 		return false;
 	for (size_t i = 0; i < o->nfiles; i++)
-		if (was_placed(t, &o->files[i]))
+		if (was_placed(t, &o->files[i], !prepared))
 			return true;
 	return false;
 }
 
 /* --- filling N --------------------------------------------------------------------------------- */
 
-static int fill_file(struct placing *p, const struct order_file *f)
+static int fill_file(struct placing *p, struct order_file *f)
 {
 	const char *name = last_component(f->path);
 	cleanup_close int blob = -1;
 	struct stat st;
-	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &blob);
+	int r = placing_open_blob(p, f, &st, &blob);
 
 	if (r == 0)
 		r = placing_enter(p, f, true);

@@ -40,6 +40,7 @@ static const char *const sentences[OUTCOME_MAX] = {
 	[OUTCOME_RANGE] = "the server cannot serve the ranges that were asked for",
 	[OUTCOME_DISK_FULL] = "no space for the data; tried again when there is some",
 	[OUTCOME_DISK] = "the data could not be stored; check the disk of the staging area",
+	[OUTCOME_LOST] = "what had been fetched is gone from the staging area; resume to fetch it again",
 	[OUTCOME_POLICY] = "the address is not allowed by [security]",
 	[OUTCOME_BANDWIDTH] = "waits until [bandwidth] allows traffic again",
 	[OUTCOME_METERED] = "waits because the network is metered",

@@ -29,6 +29,7 @@
 	X(RANGE, "range", CLASS_FATAL)                          /* range= that the server cannot serve */ \
 	X(DISK_FULL, "disk_full", CLASS_DISK)                   /* ENOSPC, EDQUOT of the staging area */ \
 	X(DISK, "disk", CLASS_FATAL)                            /* EIO, EROFS, ... of the staging area */ \
+	X(LOST, "lost", CLASS_FATAL)                            /* what had been fetched is gone again */ \
 	X(POLICY, "policy", CLASS_FATAL)                        /* private address, scheme */ \
 	X(BANDWIDTH, "bandwidth", CLASS_WINDOW)                 /* limit 0 now: until the window ends */ \
 	X(METERED, "metered", CLASS_NETWORK)                    /* until the network's kind changes */ \

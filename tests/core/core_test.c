@@ -503,6 +503,78 @@ static void test_file_that_cannot_be_placed_keeps_the_job(void **state)
 	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 2);
 }
 
+/* What the mover finds gone from the staging area is fetched again on resume, and nothing else. */
+static void test_file_that_was_lost(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1\n" URL "2\n");
+	struct asked done;
+	struct order *o;
+	struct fetch *f;
+
+	finish(rig, 10);
+	finish(rig, 10);
+	sync_all(rig);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	o = take_order(rig, ORDER_PREPARE);
+	assert_int_equal(o->files[1].size, 10);
+	o->files[0].ino = 7;
+	o->files[1].err = o->err = -EIO;
+	o->files[1].lost = true;
+	send_back(rig, o);
+	o = take_order(rig, ORDER_PLACE);
+	assert_int_equal(o->nfiles, 1);
+	o->files[0].done = true;
+	send_back(rig, o);
+	assert_true(done.answered);
+	assert_int_equal(done.err, -EIO);
+	assert_non_null(strstr(queue_refused(rig->queue, job), "resume"));
+	assert_int_equal(state_of(rig, job), JOB_SUSPENDED);
+	assert_int_equal(file_of(rig, job, "1")->state, FILE_COMPLETED);
+	assert_int_equal(file_of(rig, job, "2")->state, FILE_FAILED);
+	assert_int_equal(file_of(rig, job, "2")->fault->outcome, OUTCOME_LOST);
+	rig_restart(rig);
+	assert_int_equal(state_of(rig, job), JOB_SUSPENDED);
+	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
+	f = rig->fetches[0];
+	assert_string_equal(f->url, URL "2");
+	assert_int_equal(f->have.n, 0);
+	assert_int_equal(f->generation, 1);
+	finish(rig, 10);
+	sync_all(rig);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	place_all(rig, 0);
+	sync_all(rig);
+	assert_true(done.answered);
+	assert_int_equal(done.err, 0);
+	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 2);
+	assert_int_equal(queue_last_result(rig->queue, "a")->files_dropped, 0);
+}
+
+/* What is at the destination would go for a tree that lacks files. */
+static void test_tree_is_never_partial(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1\n" URL "2\n");
+	struct asked done;
+
+	assert_int_equal(ask_set(rig, job, "destination", "to", user), 0);
+	assert_int_equal(ask_set(rig, job, "commit", "tree", user), 0);
+	finish(rig, 10);
+	assert_int_equal(ask_verb(rig, job, EV_COMPLETE, user), -EBUSY);
+	assert_non_null(strstr(queue_refused(rig->queue, job), "tree"));
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRING);
+	finish(rig, 10);
+	sync_all(rig);
+	/* Its first file is placed alone, the second fails: the tree would take the first away again. */
+	assert_int_equal(ask_set(rig, job, "commit", "files", user), 0);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	place_all(rig, -EACCES);
+	assert_int_equal(ask_set(rig, job, "commit", "tree", user), 0);
+	assert_int_equal(ask_verb(rig, job, EV_COMPLETE, user), -EBUSY);
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
+}
+
 static void test_inodes_are_saved_before_anything_is_placed(void **state)
 {
 	struct rig *rig = *state;
@@ -717,6 +789,8 @@ int main(void)
 		TEST(test_checksum_mismatch_is_never_completed),
 		TEST(test_complete_while_running_keeps_whole_files),
 		TEST(test_file_that_cannot_be_placed_keeps_the_job),
+		TEST(test_file_that_was_lost),
+		TEST(test_tree_is_never_partial),
 		TEST(test_inodes_are_saved_before_anything_is_placed),
 		TEST(test_wait_rest),
 		TEST(test_interrupt),

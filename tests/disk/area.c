@@ -78,9 +78,14 @@ struct creds *daemon_user(mode_t mask)
 
 /* --- contents ---------------------------------------------------------------------------------- */
 
+static size_t size_of(uint32_t file)
+{
+	return 1000 + file * 37;
+}
+
 static size_t content_of(uint32_t file, char *ret, size_t cap)
 {
-	size_t len = 1000 + file * 37;
+	size_t len = size_of(file);
 
 	assert_true(len <= cap);
 	for (size_t i = 0; i < len; i++)
@@ -192,6 +197,7 @@ struct order *make_order(enum order_kind kind, const struct creds *creds, const 
 	o->commit = commit;
 	for (size_t i = 0; i < n; i++) {
 		o->files[i].file = (uint32_t)i + 1;
+		o->files[i].size = size_of(o->files[i].file);
 		o->files[i].path = strdup(paths[i]);
 		o->files[i].mtime = 1000000000 + (int64_t)i;
 	}
@@ -213,6 +219,7 @@ struct order *place_of(const struct order *prepared)
 		o->files[i] = (struct order_file){
 			.file = f->file,
 			.generation = f->generation,
+			.size = f->size,
 			.path = strdup(f->path),
 			.mtime = f->mtime,
 			.dev = f->dev,

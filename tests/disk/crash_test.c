@@ -26,6 +26,7 @@ enum op { OP_CONTENT, OP_SYNC, OP_SYNCFS, OP_NAME, OP_UNLINK, OP_MKDIR };
 static struct event {
 	enum op op;
 	ino_t ino;    /* of the file, or of the directory that was synced; of MKDIR: the parent */
+	ino_t dir;    /* UNLINK of a temporary name: the directory that it was in */
 } events[4096];
 static size_t nevents;
 static bool tracing;
@@ -35,7 +36,7 @@ static void step(enum op op, ino_t ino)
 	if (++calls == die_at)
 		_exit(77);
 	if (tracing && nevents < sizeof(events) / sizeof(events[0]))
-		events[nevents++] = (struct event){ op, ino };
+		events[nevents++] = (struct event){ .op = op, .ino = ino };
 }
 
 static ino_t ino_of(int fd)
@@ -69,7 +70,6 @@ WRAP(int, renameat2, (int f, const char *a, int t, const char *b, unsigned flags
 	ino_at(f, a, AT_SYMLINK_NOFOLLOW))
 WRAP(int, linkat, (int f, const char *a, int t, const char *b, int flags), (f, a, t, b, flags), OP_NAME,
 	ino_at(f, a, flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW))
-WRAP(int, unlinkat, (int f, const char *a, int flags), (f, a, flags), OP_UNLINK, ino_at(f, a, AT_SYMLINK_NOFOLLOW))
 WRAP(int, mkdirat, (int f, const char *a, mode_t mode), (f, a, mode), OP_MKDIR, ino_of(f))
 WRAP(int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g), OP_CONTENT, ino_of(fd))
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), OP_CONTENT, ino_of(fd))
@@ -78,6 +78,20 @@ WRAP(ssize_t, pwrite64, (int fd, const void *p, size_t n, off_t o), (fd, p, n, o
 WRAP(ssize_t, pwritev64v2, (int fd, const struct iovec *v, int n, off_t o, int fl), (fd, v, n, o, fl), OP_CONTENT, ino_of(fd))
 WRAP(ssize_t, copy_file_range, (int f, off_t *a, int t, off_t *b, size_t n, unsigned fl), (f, a, t, b, n, fl), OP_CONTENT,
 	ino_of(t))
+
+int __real_unlinkat(int dirfd, const char *name, int flags);
+int __wrap_unlinkat(int dirfd, const char *name, int flags);
+int __wrap_unlinkat(int dirfd, const char *name, int flags)
+{
+	size_t before = nevents;
+
+	step(OP_UNLINK, ino_at(dirfd, name, AT_SYMLINK_NOFOLLOW));
+	int r = __real_unlinkat(dirfd, name, flags), err = errno;
+	if (r == 0 && nevents > before && strstr(name, ".xferfs-"))
+		events[before].dir = ino_of(dirfd);
+	errno = err;
+	return r;
+}
 
 int __real_openat64(int dirfd, const char *path, int flags, ...);
 int __wrap_openat64(int dirfd, const char *path, int flags, ...);
@@ -369,6 +383,78 @@ static void order_of_copy(void **state)
 	check_order(false, true);
 }
 
+/* No temporary name that was taken away comes back with a power loss. */
+static void check_removals(const char *name, unsigned *ret_removals)
+{
+	for (size_t i = 0; i < nevents; i++) {
+		size_t synced;
+
+		if (!events[i].dir)
+			continue;
+		++*ret_removals;
+		synced = find(OP_SYNC, events[i].dir, i);
+		if (synced == nevents && find(OP_SYNCFS, 0, i) == nevents)
+			fail_msg("%s: event %zu of %zu takes a name away, and nobody makes it durable", name, i, nevents);
+	}
+}
+
+/* When the order comes back, core saves what it says, and nobody looks for temporary names again. */
+static void removals_are_durable(void **state)
+{
+	unsigned removals = 0;
+
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+		const struct scenario *s = &scenarios[i];
+		struct creds *c = s->other ? other_user() : daemon_user(022);
+		struct area a;
+
+		if (s->own_fs && geteuid() != 0)
+			skip();
+		set_stage(s, &a, c);
+		nevents = 0;
+		tracing = true;
+		prepare(s, &a, c);
+		order_free(place(s, &a, c));
+		tracing = false;
+		check_removals(s->name, &removals);
+		creds_free(c);
+		area_remove(&a);
+	}
+	assert_true(removals > 0);
+}
+
+/* Likewise when placing fails, or when a daemon that was killed had prepared what is not whole any more. */
+static void removals_after_failure(void **state)
+{
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
+		const struct scenario *s = &scenarios[i];
+		struct creds *c = s->other ? other_user() : daemon_user(022);
+		bool copies = s->own_fs && s->commit == COMMIT_FILES;
+		unsigned removals = 0;
+		struct order *o;
+		struct area a;
+
+		if (s->own_fs && geteuid() != 0)
+			skip();
+		set_stage(s, &a, c);
+		prepare(s, &a, c);
+		o = new_order(s, c, ORDER_PREPARE);
+		for (size_t k = 0; k < o->nfiles; k++) {
+			o->files[k].clear = copies;
+			o->files[k].size++; /* they are not whole */
+		}
+		nevents = 0;
+		tracing = true;
+		order_perform(o, a.blobs, a.dest_fd);
+		tracing = false;
+		check_removals(s->name, &removals);
+		assert_true(removals > 0 || (!copies && s->commit == COMMIT_FILES));
+		order_free(o);
+		creds_free(c);
+		area_remove(&a);
+	}
+}
+
 /* A synced blob is found again after a power loss: its bytes, and every directory on the way to it. */
 static void order_of_sync(void **state)
 {
@@ -402,16 +488,18 @@ static int setup(void **state)
 
 int main(void)
 {
-	enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
-	struct CMUnitTest tests[SCENARIOS + 4] = {
+	enum { OTHERS = 6, SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
+	struct CMUnitTest tests[OTHERS + SCENARIOS] = {
 		cmocka_unit_test(order_of_rename),
 		cmocka_unit_test(order_of_link),
 		cmocka_unit_test(order_of_copy),
 		cmocka_unit_test(order_of_sync),
+		cmocka_unit_test(removals_are_durable),
+		cmocka_unit_test(removals_after_failure),
 	};
 
 	for (int i = 0; i < SCENARIOS; i++)
-		tests[i + 4] = (struct CMUnitTest){
+		tests[OTHERS + i] = (struct CMUnitTest){
 			.name = scenarios[i].name,
 			.test_func = killed_at_each_step,
 			.initial_state = (void *)&scenarios[i],

@@ -331,6 +331,140 @@ static void tree_numbered(void **state)
 	area_remove(&a);
 }
 
+/* --- what is gone from the staging area --------------------------------------------------------- */
+
+static const char *const three[] = { "a", "b", "c" };
+
+static const char *blob_of(const struct area *a, uint32_t file)
+{
+	static char text[192];
+	char path[BLOB_PATH_LEN];
+
+	blob_path(SERIAL, file, 0, path);
+	snprintf(text, sizeof(text), "%s/%s", a->staging, path);
+	return text;
+}
+
+/* Somebody deletes blob 1 and cuts blob 2 short. */
+static void spoil_blobs(const struct area *a)
+{
+	assert_int_equal(unlink(blob_of(a, 1)), 0);
+	assert_int_equal(truncate(blob_of(a, 2), 1000), 0);
+}
+
+static void lost_blobs(bool own_fs)
+{
+	struct creds *c = daemon_user(022);
+	struct order *prepare, *o;
+	struct area a;
+
+	if (!area_make(&a, own_fs)) {
+		creds_free(c);
+		skip();
+	}
+	for (uint32_t i = 1; i <= 3; i++)
+		make_blob(&a, i);
+	spoil_blobs(&a);
+	write_text(at(&a, "b"), "old");
+	prepare = make_order(ORDER_PREPARE, c, ".", CONFLICT_REPLACE, COMMIT_FILES, 3, three);
+	order_perform(prepare, a.blobs, a.dest_fd);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(prepare->files[i].lost, i < 2);
+		assert_int_equal(prepare->files[i].err, i < 2 ? -EIO : 0);
+		assert_int_equal(prepare->files[i].ino == 0, i < 2);
+	}
+	/* What core sends then: only the third. */
+	o = make_order(ORDER_PLACE, c, ".", CONFLICT_REPLACE, COMMIT_FILES, 3, three);
+	for (int i = 0; i < 2; i++)
+		free(o->files[i].path);
+	o->files[0] = o->files[2];
+	o->nfiles = 1;
+	o->files[0].dev = prepare->files[2].dev;
+	o->files[0].ino = prepare->files[2].ino;
+	order_perform(o, a.blobs, a.dest_fd);
+	assert_true(o->files[0].done);
+	assert_true(has_content(at(&a, "c"), 3));
+	assert_true(has_text(at(&a, "b"), "old"));
+	assert_int_equal(access(at(&a, "a"), F_OK), -1);
+	NO_TEMPORARY(&a);
+	order_free(prepare);
+	order_free(o);
+	creds_free(c);
+	area_remove(&a);
+}
+
+static void lost_blobs_are_not_placed(void **state)
+{
+	lost_blobs(false);
+}
+
+static void lost_blobs_are_not_copied(void **state)
+{
+	lost_blobs(true);
+}
+
+/* Between PREPARE and PLACE, for instance after a crash. */
+static void blob_lost_before_its_name(void **state)
+{
+	struct creds *c = daemon_user(022);
+	struct order *prepare, *o;
+	struct area a;
+
+	area_make(&a, false);
+	for (uint32_t i = 1; i <= 3; i++)
+		make_blob(&a, i);
+	write_text(at(&a, "b"), "old");
+	prepare = make_order(ORDER_PREPARE, c, ".", CONFLICT_REPLACE, COMMIT_FILES, 3, three);
+	order_perform(prepare, a.blobs, a.dest_fd);
+	assert_int_equal(truncate(blob_of(&a, 2), 1000), 0);
+	o = place_of(prepare);
+	order_perform(o, a.blobs, a.dest_fd);
+	assert_true(o->files[0].done && !o->files[1].done && o->files[2].done);
+	assert_true(o->files[1].lost);
+	assert_int_equal(o->files[1].err, -EIO);
+	assert_true(has_text(at(&a, "b"), "old"));
+	order_free(prepare);
+	order_free(o);
+	creds_free(c);
+	area_remove(&a);
+}
+
+/* The old tree stays, whichever of the two orders finds that something is gone. */
+static void tree_with_lost_blobs(void **state)
+{
+	for (int before_prepare = 0; before_prepare <= 1; before_prepare++) {
+		struct creds *c = daemon_user(022);
+		struct order *prepare, *place;
+		struct area a;
+
+		area_make(&a, false);
+		assert_int_equal(mkdir(at(&a, "site"), 0755), 0);
+		write_text(at(&a, "site/old"), "old");
+		for (uint32_t file = 1; file <= 3; file++)
+			make_blob(&a, file);
+		prepare = make_order(ORDER_PREPARE, c, "site", CONFLICT_REPLACE, COMMIT_TREE, 3, three);
+		if (before_prepare)
+			spoil_blobs(&a);
+		order_perform(prepare, a.blobs, a.dest_fd);
+		if (!before_prepare) {
+			assert_int_equal(prepare->err, 0);
+			spoil_blobs(&a);
+		}
+		place = place_of(prepare);
+		if (!before_prepare)
+			order_perform(place, a.blobs, a.dest_fd);
+		const struct order *last = before_prepare ? prepare : place;
+		assert_true(last->err < 0 && last->files[0].lost && !last->files[2].done);
+		assert_true(has_text(at(&a, "site/old"), "old"));
+		assert_true(blob_exists(&a, 3));
+		NO_TEMPORARY(&a);
+		order_free(prepare);
+		order_free(place);
+		creds_free(c);
+		area_remove(&a);
+	}
+}
+
 /* --- attacks ----------------------------------------------------------------------------------- */
 
 static void link_out_of_the_tree(void **state)
@@ -473,6 +607,10 @@ int main(void)
 		cmocka_unit_test(tree_replaces_whole_directory),
 		cmocka_unit_test(tree_refusals),
 		cmocka_unit_test(tree_numbered),
+		cmocka_unit_test(lost_blobs_are_not_placed),
+		cmocka_unit_test(lost_blobs_are_not_copied),
+		cmocka_unit_test(blob_lost_before_its_name),
+		cmocka_unit_test(tree_with_lost_blobs),
 		cmocka_unit_test(link_out_of_the_tree),
 		cmocka_unit_test(link_within_the_tree),
 		cmocka_unit_test(parent_is_exchanged),
