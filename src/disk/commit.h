@@ -60,6 +60,13 @@ const char *last_component(const char *path);
 bool placing_is_whole(struct order_file *f, const struct stat *st);
 /* Opens F's blob, if it is whole. */
 int placing_open_blob(const struct placing *p, struct order_file *f, struct stat *ret_st, int *ret_fd);
+/* The mark on the blob of a file that was copied: the copy is about to have its name, or has it. Taken
+ * back durably; a mark that a power cut takes does no harm but where DURABLE says that it would. */
+#define BLOB_MODE_COPIED 0600
+#define BLOB_MODE_MARKED 0400
+int placing_mark(const struct placing *p, const struct order_file *f, bool durable);
+int placing_unmark(const struct placing *p, const struct order_file *f);
+bool placing_marked(const struct stat *blob);
 /* All files of `sorted` that have no error yet get ERR. */
 void placing_fail(struct placing *p, int err);
 /* F is durable in its place: the blob goes. */

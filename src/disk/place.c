@@ -24,7 +24,7 @@
  *	a copy       yes  no   no, not      somebody deleted T                  -EAGAIN: PREPARE again
  *
  * The mark is the blob's mode, 0400 instead of 0600: the blob of a copied file needs none of its own.
- * It is taken back before T is deleted after a failure.
+ * After a failure it is taken back, durably, before T is deleted: a mark without T means that it was placed.
  */
 #include "disk/commit.h"
 
@@ -40,8 +40,6 @@
 #include <unistd.h>
 
 #define NUMBERS 9999u /* of on_conflict=number */
-#define MARK_WAITING 0600
-#define MARK_PLACING 0400
 
 /* --- names ------------------------------------------------------------------------------------- */
 
@@ -196,11 +194,8 @@ static int place_blob(struct placing *p, struct order_file *f, const struct stat
 /* T is there: marks the blob, and renames. */
 static int place_temp(struct placing *p, struct order_file *f, const char *temp)
 {
-	cleanup_close int blob = -1;
-	int r = open_blob(p, f, &blob);
+	int r = placing_mark(p, f, false);
 
-	if (r == 0 && fchmod(blob, MARK_PLACING) < 0)
-		r = -errno;
 	if (r < 0)
 		return r;
 	r = creds_assume(p->o->creds);
@@ -210,7 +205,7 @@ static int place_temp(struct placing *p, struct order_file *f, const char *temp)
 	}
 	if (r == 0)
 		return 0;
-	if (fchmod(blob, MARK_WAITING) < 0)
+	if (placing_unmark(p, f) < 0)
 		return r; /* then T stays too, or the blob would be taken for placed */
 	if (creds_assume(p->o->creds) == 0) {
 		if (unlinkat(p->dirfd, temp, 0) < 0)
@@ -241,7 +236,7 @@ static int place_copy(struct placing *p, struct order_file *f, const struct stat
 		return 0;
 	if (waits)
 		return place_temp(p, f, temp);
-	return (st->st_mode & 0777) == MARK_PLACING ? sync_wherever(p) : -EAGAIN;
+	return placing_marked(st) ? sync_wherever(p) : -EAGAIN;
 }
 
 static int place_file(struct placing *p, struct order_file *f)

@@ -2,6 +2,7 @@
 #include "disk/commit.h"
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "disk/beneath.h"
 
 #include <errno.h>
@@ -171,6 +172,31 @@ int placing_open_blob(const struct placing *p, struct order_file *f, struct stat
 	*ret_st = st;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+static int set_mode(const struct placing *p, const struct order_file *f, mode_t mode, bool durable)
+{
+	cleanup_close int fd = -1;
+	int r = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &fd);
+
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
+	return r == 0 && durable ? io_fsync(fd) : r;
+}
+
+int placing_mark(const struct placing *p, const struct order_file *f, bool durable)
+{
+	return set_mode(p, f, BLOB_MODE_MARKED, durable);
+}
+
+int placing_unmark(const struct placing *p, const struct order_file *f)
+{
+	return set_mode(p, f, BLOB_MODE_COPIED, true);
+}
+
+bool placing_marked(const struct stat *blob)
+{
+	return (blob->st_mode & 0777) == BLOB_MODE_MARKED;
 }
 
 void placing_fail(struct placing *p, int err)

@@ -105,8 +105,8 @@ static int prepare_copy(struct placing *p, struct order_file *f, int blob)
 	char name[STAGED_NAME_LEN];
 	struct stat st;
 
-	/* The mark that PLACE sets before it renames the copy (place.c). */
-	if (fchmod(blob, 0600) < 0)
+	/* The mark that PLACE sets before the copy gets its name. */
+	if (fchmod(blob, BLOB_MODE_COPIED) < 0)
 		return -errno;
 	placing_staged_name(p, f, name);
 	/* PLACE compares the copy with it, and begins again with it when somebody has deleted the copy. */

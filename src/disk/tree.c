@@ -2,17 +2,17 @@
  *
  *	1. PREPARE makes the directory `.DEST.xferfs-SERIAL` (N) beside DEST (O), with all directories in it,
  *	   and the copies where files must be copied.
- *	2. PLACE links the blobs into N < N's directories are durable < N is renamed to DEST, or exchanged
- *	   with it < DEST's directory is durable < what is at the temporary name then, the old O, is deleted,
+ *	2. PLACE links the blobs into N < N's directories are durable < the mark on a copied file's blob is
+ *	   durable (place.c) < N is renamed to DEST, or exchanged with it < DEST's directory is durable < what is at the temporary name then, the old O, is deleted,
  *	   durably, for nobody will look for it again < the blobs are deleted < `done`.
- *	3. A failure before the switch undoes all: N is deleted, the blobs have never left the staging area.
+ *	3. A failure before the switch undoes all: the mark is taken back < N is deleted; the blobs have never
+ *	   left the staging area.
  *
  * After a crash the question is whether the switch has happened:
  *
  *	a prepared inode is found in N                        no
  *	else: N is there, DEST is not                         no (nothing was linked yet)
- *	else: a blob has a second name, or a copied file is   yes: N, if it is there, is the old O
- *	      not in N
+ *	else: a blob has a second name or the mark            yes: N, if it is there, is the old O
  *	else: a blob is gone, and N                           yes: blobs go when N is gone
  *	else                                                  no: nothing was linked yet; a blob that is
  *	                                                      gone was not taken by us (`lost`)
@@ -132,11 +132,9 @@ static bool was_placed(const struct tree *t, const struct order_file *f, bool go
 {
 	struct stat st;
 
-	if (f->dev == INODE_COPY)
-		return true;
 	if (blob_stat(t->p->blobs, t->p->o->serial, f->file, f->generation, &st) < 0)
 		return gone;
-	return st.st_nlink > 1;
+	return f->dev == INODE_COPY ? placing_marked(&st) : st.st_nlink > 1;
 }
 
 static bool has_switched(const struct tree *t)
@@ -280,7 +278,7 @@ static int switch_over(const struct tree *t)
 	return errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
-static int switch_tree(const struct tree *t)
+static int switch_one(const struct tree *t)
 {
 	switch (t->p->o->conflict) {
 	case CONFLICT_KEEP:
@@ -292,6 +290,30 @@ static int switch_tree(const struct tree *t)
 		break;
 	}
 	return switch_over(t);
+}
+
+/* One that is marked says it for the whole tree. */
+static const struct order_file *find_copied(const struct placing *p)
+{
+	for (size_t i = 0; i < p->o->nfiles; i++)
+		if (p->o->files[i].dev == INODE_COPY)
+			return &p->o->files[i];
+	return NULL;
+}
+
+static int switch_tree(const struct tree *t)
+{
+	struct placing *p = t->p;
+	const struct order_file *copied = find_copied(p);
+	int r = copied ? placing_mark(p, copied, true) : 0;
+
+	if (r == 0)
+		r = creds_assume(p->o->creds);
+	if (r == 0) {
+		r = switch_one(t);
+		creds_restore();
+	}
+	return r;
 }
 
 /* --- all --------------------------------------------------------------------------------------- */
@@ -335,15 +357,15 @@ static int place(struct tree *t)
 	}
 	int r = fill(p);
 	if (r == 0)
-		r = creds_assume(p->o->creds);
-	if (r == 0) {
 		r = switch_tree(t);
-		creds_restore();
-	}
 	placing_leave(p);
 	if (r == 0)
 		return settle(t);
-	tree_clear(p);
+	const struct order_file *copied = find_copied(p);
+	if (copied && placing_unmark(p, copied) < 0)
+		p->o->leftovers++; /* N stays, or the tree would be taken for placed */
+	else
+		tree_clear(p);
 	return r;
 }
 

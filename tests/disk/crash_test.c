@@ -309,6 +309,73 @@ static void killed_at_each_step(void **state)
 	creds_free(c);
 }
 
+/* What cannot be placed: a file's name is a directory's, a tree's is a file's. */
+static const struct scenario hopeless[] = {
+	{ "link, undone", true, false, CONFLICT_REPLACE, COMMIT_FILES, "to", false, false, 3, 1 },
+	{ "copy, undone", false, true, CONFLICT_REPLACE, COMMIT_FILES, "to", false, false, 3, 1 },
+	{ "tree, undone", false, false, CONFLICT_REPLACE, COMMIT_TREE, "to", false, false, 3, 1 },
+	{ "tree, copied, undone", false, true, CONFLICT_REPLACE, COMMIT_TREE, "to", false, false, 3, 1 },
+};
+
+static void stand_in_the_way(const struct scenario *s, struct area *a, const struct creds *c)
+{
+	static const char *const dirs[] = { "to", "to/f0.x", "to/sub", "to/sub/f1.x", "to/f2.x" };
+
+	if (s->commit == COMMIT_TREE)
+		write_text(at(a, "to"), "old");
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]) && s->commit == COMMIT_FILES; i++)
+		assert_return_code(mkdir(at(a, dirs[i]), 0755) + chown(at(a, dirs[i]), c->uid, c->gid), errno);
+}
+
+/* Killed before call N, and again as long as it takes: no file counts as placed, none is lost. */
+static bool survives_undoing(const struct scenario *s, const struct creds *c, unsigned n)
+{
+	struct order *o;
+	struct area a;
+	int status;
+
+	set_stage(s, &a, c);
+	stand_in_the_way(s, &a, c);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		calls = 0;
+		die_at = n;
+		prepare(s, &a, c);
+		order_free(place(s, &a, c));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+	if (!saved->prepared || n % 2)
+		prepare(s, &a, c);
+	o = place(s, &a, c);
+	for (unsigned i = 0; i < s->files; i++) {
+		unsigned temporary;
+
+		count_content(a.dest, i + 1, &temporary);
+		if (o->files[i].done || !o->files[i].err || temporary || !blob_exists(&a, i + 1))
+			fail_msg("%s, killed at %u, file %u: done %d, error %d, %u temporary, blob %d", s->name, n, i + 1,
+				o->files[i].done, o->files[i].err, temporary, blob_exists(&a, i + 1));
+	}
+	assert_true(s->commit == COMMIT_FILES || has_text(at(&a, "to"), "old"));
+	order_free(o);
+	area_remove(&a);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void undone_at_each_step(void **state)
+{
+	const struct scenario *s = *state;
+	struct creds *c = s->other ? other_user() : daemon_user(022);
+
+	if (s->own_fs && geteuid() != 0)
+		skip();
+	for (unsigned n = 1; !survives_undoing(s, c, n); n++)
+		;
+	creds_free(c);
+}
+
 /* --- the order of the calls -------------------------------------------------------------------- */
 
 /* The first event of that kind after FROM; nevents when there is none. */
@@ -455,6 +522,38 @@ static void removals_after_failure(void **state)
 	}
 }
 
+/* A blob with the mark and without its copy was placed: the mark is gone before the copy. */
+static void mark_is_taken_back_durably(void **state)
+{
+	for (size_t i = 0; i < sizeof(hopeless) / sizeof(hopeless[0]); i++) {
+		const struct scenario *s = &hopeless[i];
+		struct creds *c;
+		size_t removed;
+		struct area a;
+
+		if (!s->own_fs || geteuid() != 0)
+			continue;
+		c = daemon_user(022);
+		set_stage(s, &a, c);
+		stand_in_the_way(s, &a, c);
+		prepare(s, &a, c);
+		nevents = 0;
+		tracing = true;
+		order_free(place(s, &a, c));
+		tracing = false;
+		removed = 0;
+		while (removed < nevents && events[removed].op != OP_UNLINK)
+			removed++;
+		assert_true(removed < nevents);
+		ino_t blob = stat_of(at(&a, "../staging/blobs/7/1.0")).st_ino;
+		size_t unmarked = find_last(OP_CONTENT, blob);
+		assert_true(unmarked < find(OP_SYNC, blob, unmarked));
+		assert_true(find(OP_SYNC, blob, unmarked) < removed);
+		creds_free(c);
+		area_remove(&a);
+	}
+}
+
 /* A synced blob is found again after a power loss: its bytes, and every directory on the way to it. */
 static void order_of_sync(void **state)
 {
@@ -488,14 +587,19 @@ static int setup(void **state)
 
 int main(void)
 {
-	enum { OTHERS = 6, SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
-	struct CMUnitTest tests[OTHERS + SCENARIOS] = {
+	enum {
+		OTHERS = 7,
+		SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]),
+		HOPELESS = sizeof(hopeless) / sizeof(hopeless[0]),
+	};
+	struct CMUnitTest tests[OTHERS + SCENARIOS + HOPELESS] = {
 		cmocka_unit_test(order_of_rename),
 		cmocka_unit_test(order_of_link),
 		cmocka_unit_test(order_of_copy),
 		cmocka_unit_test(order_of_sync),
 		cmocka_unit_test(removals_are_durable),
 		cmocka_unit_test(removals_after_failure),
+		cmocka_unit_test(mark_is_taken_back_durably),
 	};
 
 	for (int i = 0; i < SCENARIOS; i++)
@@ -503,6 +607,12 @@ int main(void)
 			.name = scenarios[i].name,
 			.test_func = killed_at_each_step,
 			.initial_state = (void *)&scenarios[i],
+		};
+	for (int i = 0; i < HOPELESS; i++)
+		tests[OTHERS + SCENARIOS + i] = (struct CMUnitTest){
+			.name = hopeless[i].name,
+			.test_func = undone_at_each_step,
+			.initial_state = (void *)&hopeless[i],
 		};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
