@@ -60,6 +60,8 @@ static const struct key keys[] = {
 		.help = "files in one job" },
 	{ "limits", "ranges_per_file", COUNT(ranges_per_file, 0, MANY), OR_MAX, .preset = "500",
 		.help = "parts in one range=" },
+	{ "limits", "history_per_user", COUNT(history_per_user, 0, MANY), OR_MAX, .preset = "1000",
+		.help = "ended jobs of one user that history and ended/ remember; the oldest go first" },
 
 	{ "queue", "inactivity_timeout", SECONDS(inactivity_timeout, 1, CENTURY), OR_MAX, .preset = "90d",
 		.help = "a job without command or progress for so long is cancelled" },

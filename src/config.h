@@ -10,7 +10,7 @@ struct buf;
 
 struct config {
 	/* [limits]: bind users other than root and the daemon's own */
-	uint64_t jobs_per_user, jobs, files_per_job, ranges_per_file;
+	uint64_t jobs_per_user, jobs, files_per_job, ranges_per_file, history_per_user;
 	/* [queue]: seconds; LIMIT_MAX */
 	uint64_t inactivity_timeout, max_age, history_days;
 	/* [transfer] */

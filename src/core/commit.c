@@ -155,6 +155,40 @@ static bool prune_is_due(const struct core *c)
 	return since < 0 || since >= PRUNE_INTERVAL;
 }
 
+/* What memory does not suffice to note is dropped after the next start. */
+static void note_forgotten(struct core *c, uint64_t serial)
+{
+	if (c->nforgotten == c->forgotten_cap) {
+		size_t cap = c->forgotten_cap ? c->forgotten_cap * 2 : 16;
+		uint64_t *v = reallocarray(c->forgotten, cap, sizeof(*v));
+
+		if (!v)
+			return;
+		c->forgotten = v;
+		c->forgotten_cap = cap;
+	}
+	c->forgotten[c->nforgotten++] = serial;
+}
+
+void core_shorten_history(struct core *c, uid_t uid)
+{
+	uint64_t keep = c->options.config->history_per_user, serial;
+
+	if (keep == LIMIT_MAX || uid == 0 || uid == c->options.daemon_uid)
+		return;
+	while ((serial = queue_forget_result(c->queue, uid, keep)))
+		note_forgotten(c, serial);
+}
+
+static int drop_forgotten(struct core *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->nforgotten && r >= 0; i++)
+		r = store_drop_result(c->options.store, c->forgotten[i]);
+	return r;
+}
+
 static int save_run(struct core *c, struct run *run)
 {
 	int r;
@@ -178,6 +212,8 @@ static int save_all(struct core *c)
 	for (struct run *run = c->dirty; run && r >= 0; run = run->next_dirty)
 		if (run->save)
 			r = save_run(c, run);
+	if (r >= 0)
+		r = drop_forgotten(c);
 	if (r >= 0 && c->prune)
 		r = store_prune_results(c->options.store, oldest_result(c));
 	if (r >= 0 && c->network_changed)
@@ -186,11 +222,13 @@ static int save_all(struct core *c)
 		r = store_put_next_serial(c->options.store, c->next_serial);
 	if (r >= 0)
 		r = store_commit(c->options.store);
-	if (r < 0)
+	if (r < 0) {
 		store_rollback(c->options.store);
-	else
-		c->saved_serial = c->next_serial;
-	return r;
+		return r;
+	}
+	c->saved_serial = c->next_serial;
+	c->nforgotten = 0;
+	return 0;
 }
 
 static int save(struct core *c)
@@ -234,6 +272,8 @@ static void publish_run(struct core *c, struct run *run)
 		run->old = queue_remove(c->queue, run->serial);
 		if (run->result && queue_add_result(c->queue, run->result) < 0)
 			result_free(run->result);
+		else if (run->result)
+			core_shorten_history(c, run->result->uid);
 		run->result = NULL;
 		return;
 	}

@@ -344,6 +344,7 @@ void core_free(struct core *c)
 	timetable_free(c->timetable);
 	free(c->slots);
 	free(c->timers);
+	free(c->forgotten);
 	mailbox_release(&c->mailbox);
 	pthread_mutex_destroy(&c->read_lock);
 	free(c);

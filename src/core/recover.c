@@ -138,12 +138,26 @@ static void recover_network(struct core *c)
 			c->service.network = i;
 }
 
+/* The limit may be lower than it was, and of the last that were to go some may be there. */
+static void recover_history(struct core *c)
+{
+	const struct result *const *results;
+
+	for (size_t i = queue_results(c->queue, &results); i-- > 0;) {
+		core_shorten_history(c, results[i]->uid);
+		size_t left = queue_results(c->queue, &results);
+		if (i > left)
+			i = left;
+	}
+}
+
 int core_recover(struct core *c)
 {
 	const struct job *job;
 	uint64_t serial = 0;
 
 	recover_network(c);
+	recover_history(c);
 	while ((job = queue_next(c->queue, serial))) {
 		int r;
 

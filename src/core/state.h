@@ -205,6 +205,8 @@ struct core {
 	uint64_t class_rate[PRIORITY_MAX];
 	int64_t pruned_at;          /* wall seconds: when old results were looked for */
 	bool prune;                 /* in this save */
+	uint64_t *forgotten;        /* serials of results that the store still has: the next save drops them */
+	size_t nforgotten, forgotten_cap;
 };
 
 #define SYNC_INTERVAL (2 * NSEC_PER_SEC) /* what a crash may cost */
@@ -229,6 +231,7 @@ int core_commit(struct core *c, bool commands);
 void run_drop_draft(struct run *run); /* the latest that was made dirty */
 void core_drop_drafts(struct core *c);
 void core_publish_service(struct core *c);
+void core_shorten_history(struct core *c, uid_t uid); /* LOCKED; to what he may have of it */
 void core_owe(struct core *c, struct reply *reply, int err, const struct answer *answer, struct run *hold, struct run *of);
 void core_answer_owed(struct core *c, int err);
 

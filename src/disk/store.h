@@ -44,6 +44,7 @@ int store_put_job(struct store *s, const struct job *draft);          /* header 
 int store_put_drafts(struct store *s, const struct job *draft);       /* every file with a draft, new, changed or gone */
 int store_drop_job(struct store *s, uint64_t serial);                 /* with files */
 int store_put_result(struct store *s, const struct result *r);
+int store_drop_result(struct store *s, uint64_t serial);
 int store_prune_results(struct store *s, int64_t before_wall);
 int store_put_next_serial(struct store *s, uint64_t next);
 int store_put_setting(struct store *s, const char *name, const char *value); /* .xferfs/network, ... */

@@ -25,6 +25,7 @@
 	X(PUT_RESULT, "INSERT OR REPLACE INTO results (serial, name, uid, gid, mode, state, partial, files_saved," \
 		" files_dropped, leftovers, bytes, created, ended, ended_by, reason)" \
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)") \
+	X(DROP_RESULT, "DELETE FROM results WHERE serial = ?1") \
 	X(PRUNE_RESULTS, "DELETE FROM results WHERE ended < ?1") \
 	X(LOAD_JOBS, "SELECT serial, name, owner, uid, gid, mode, state, props, created, modified," \
 		" transferred_at, last_alive, trouble_since, retry_at, active_seconds, error_count, fault," \

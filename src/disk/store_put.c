@@ -221,6 +221,14 @@ int store_put_result(struct store *s, const struct result *result)
 	return run(&row);
 }
 
+int store_drop_result(struct store *s, uint64_t serial)
+{
+	struct row row = { .st = s->st[ST_DROP_RESULT] };
+
+	put_u64(&row, serial);
+	return run(&row);
+}
+
 int store_prune_results(struct store *s, int64_t before_wall)
 {
 	struct row row = { .st = s->st[ST_PRUNE_RESULTS] };

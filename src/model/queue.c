@@ -5,6 +5,7 @@
  *	names     the same records, hashed by the name of the published version
  *	owners    how many jobs each user has; few users, but room for as many as there are jobs
  *	results   ended jobs, oldest first; of one name the latest is found first
+ *	pasts     those of each user, oldest first
  *
  * Publishing may not fail, because the draft is saved by then: queue_reserve_jobs makes the room
  * before.
@@ -32,6 +33,13 @@ struct owner {
 struct ended {
 	struct table_link link; /* ended_names */
 	struct result *result;
+	struct ended *later;    /* of the same user */
+};
+
+struct past {
+	uid_t uid;
+	size_t n;
+	struct ended *oldest, *latest;
 };
 
 struct queue {
@@ -45,6 +53,8 @@ struct queue {
 	struct result **results;
 	size_t nresults, results_cap;
 	struct table ended_names;
+	struct past *pasts; /* of users that have results */
+	size_t npasts, pasts_cap;
 	char *refused; /* of the service */
 	struct events *events;
 	struct service service;
@@ -123,6 +133,7 @@ void queue_free(struct queue *q)
 	free(q->refused);
 	table_release(&q->names);
 	free(q->owners);
+	free(q->pasts);
 	table_release(&q->ended_names);
 	events_free(q->events);
 	free(q);
@@ -329,22 +340,74 @@ const char *queue_refused(const struct queue *q, uint64_t serial)
 
 /* --- history ---------------------------------------------------------------------------------- */
 
-int queue_add_result(struct queue *q, struct result *r)
+static struct past *find_past(const struct queue *q, uid_t uid)
+{
+	for (size_t i = 0; i < q->npasts; i++)
+		if (q->pasts[i].uid == uid)
+			return &q->pasts[i];
+	return NULL;
+}
+
+static int reserve_result(struct queue *q)
 {
 	struct result **results = with_room(q->results, &q->results_cap, q->nresults + 1,
 		sizeof(struct result *));
-	struct ended *e;
+	struct past *pasts;
 
 	if (!results)
 		return -ENOMEM;
 	q->results = results;
-	if (table_reserve(&q->ended_names, 1) < 0)
+	pasts = with_room(q->pasts, &q->pasts_cap, q->npasts + 1, sizeof(*pasts));
+	if (!pasts)
+		return -ENOMEM;
+	q->pasts = pasts;
+	return table_reserve(&q->ended_names, 1);
+}
+
+static void append_to_past(struct queue *q, struct ended *e)
+{
+	struct past *p = find_past(q, e->result->uid);
+
+	if (!p) {
+		p = &q->pasts[q->npasts++];
+		*p = (struct past){ .uid = e->result->uid };
+	}
+	if (p->n++)
+		p->latest->later = e;
+	else
+		p->oldest = e;
+	p->latest = e;
+}
+
+static void take_from_past(struct queue *q, struct ended *e)
+{
+	struct past *p = find_past(q, e->result->uid);
+	struct ended *before = NULL;
+
+	for (struct ended *at = p->oldest; at != e; at = at->later)
+		before = at;
+	if (before)
+		before->later = e->later;
+	else
+		p->oldest = e->later;
+	if (p->latest == e)
+		p->latest = before;
+	if (--p->n == 0)
+		*p = q->pasts[--q->npasts];
+}
+
+int queue_add_result(struct queue *q, struct result *r)
+{
+	struct ended *e;
+
+	if (reserve_result(q) < 0)
 		return -ENOMEM;
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
 	e->result = r;
 	table_put(&q->ended_names, &e->link, name_hash(r->name));
+	append_to_past(q, e);
 	q->results[q->nresults++] = r;
 	return 0;
 }
@@ -377,8 +440,27 @@ static void forget_result(struct queue *q, struct result *r)
 		link = table_next(link);
 	e = container_of(link, struct ended, link);
 	table_drop(&q->ended_names, link);
+	take_from_past(q, e);
 	free(e);
 	result_free(r);
+}
+
+uint64_t queue_forget_result(struct queue *q, uid_t uid, size_t keep)
+{
+	const struct past *p = find_past(q, uid);
+	struct result *oldest;
+	uint64_t serial;
+	size_t at = 0;
+
+	if (!p || p->n <= keep)
+		return 0;
+	oldest = p->oldest->result;
+	serial = oldest->serial;
+	while (q->results[at] != oldest)
+		at++;
+	memmove(&q->results[at], &q->results[at + 1], (--q->nresults - at) * sizeof(struct result *));
+	forget_result(q, oldest);
+	return serial;
 }
 
 const struct result *queue_set_leftovers(struct queue *q, uint64_t serial, uint32_t leftovers)
@@ -440,4 +522,14 @@ void queue_assert_sane(const struct queue *q)
 	assert(spare == q->nspare && q->njobs <= q->jobs_cap);
 	for (size_t i = 0; i < q->nresults; i++)
 		assert(queue_last_result(q, q->results[i]->name));
+	owned = 0;
+	for (size_t i = 0; i < q->npasts; i++) {
+		size_t n = 0;
+
+		for (const struct ended *e = q->pasts[i].oldest; e; e = e->later, n++)
+			assert(e->result->uid == q->pasts[i].uid && (e->later || e == q->pasts[i].latest));
+		assert(n > 0 && n == q->pasts[i].n);
+		owned += n;
+	}
+	assert(owned == q->nresults);
 }

@@ -60,6 +60,8 @@ const struct result *queue_last_result(const struct queue *q, const char *name);
  * corrected result, or NULL when it is gone. */
 const struct result *queue_set_leftovers(struct queue *q, uint64_t serial, uint32_t leftovers);
 size_t queue_prune_results(struct queue *q, int64_t before_wall); /* how many went */
+/* LOCKED. When a user has more than KEEP results his oldest goes; its serial, or 0: he has not. */
+uint64_t queue_forget_result(struct queue *q, uid_t uid, size_t keep);
 
 struct events *queue_events(const struct queue *q);
 struct service *queue_service(const struct queue *q); /* LOCKED to write */

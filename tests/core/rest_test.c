@@ -170,6 +170,46 @@ static void test_history_is_pruned(void **state)
 	assert_non_null(queue_last_result(rig->queue, "b"));
 }
 
+static void end_job(struct rig *rig, const char *name, const struct creds *creds)
+{
+	uint64_t job;
+
+	assert_int_equal(ask_mkdir(rig, name, creds, &job), 0);
+	assert_int_equal(ask_verb(rig, job, EV_CANCEL, creds), 0);
+	rig_pass(rig, 1);
+}
+
+/* Who makes and removes jobs in a loop does so at the cost of his own history only. */
+static void test_history_of_a_user_is_bounded(void **state)
+{
+	const struct creds other = { .uid = 1001, .gid = 1001 };
+	static const char *const names[] = { "a", "b", "c", "d", "e" };
+	struct rig *rig = *state;
+
+	rig->config.history_per_user = 2;
+	end_job(rig, "other's", &other);
+	for (int i = 0; i < 5; i++) {
+		end_job(rig, "root's", root);
+		end_job(rig, names[i], user);
+	}
+	for (int restarted = 0; restarted < 2; restarted++) {
+		const struct result *const *results;
+
+		for (int i = 0; i < 5; i++)
+			assert_int_equal(queue_last_result(rig->queue, names[i]) != NULL, i >= 3);
+		assert_non_null(queue_last_result(rig->queue, "other's"));
+		assert_int_equal(queue_results(rig->queue, &results), 8);
+		queue_assert_sane(rig->queue);
+		rig_restart(rig);
+	}
+	/* Nor are they in the store: but for the last, which goes with the next save. */
+	rig->config.history_per_user = LIMIT_MAX;
+	end_job(rig, "root's", root);
+	rig_restart(rig);
+	assert_non_null(queue_last_result(rig->queue, "d"));
+	assert_null(queue_last_result(rig->queue, "c"));
+}
+
 static void test_inactive_jobs_one_after_the_other(void **state)
 {
 	struct rig *rig = *state;
@@ -309,6 +349,7 @@ int main(void)
 		TEST(test_timers_do_not_pile_up),
 		TEST(test_unlimited_history),
 		TEST(test_history_is_pruned),
+		TEST(test_history_of_a_user_is_bounded),
 		TEST(test_inactive_jobs_one_after_the_other),
 		TEST(test_gauges),
 		TEST(test_backoff_begins_anew_with_progress),

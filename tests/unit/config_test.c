@@ -56,6 +56,7 @@ static void defaults(void **state)
 	assert_int_equal(c.jobs, 300);
 	assert_int_equal(c.files_per_job, 200);
 	assert_int_equal(c.ranges_per_file, 500);
+	assert_int_equal(c.history_per_user, 1000);
 	assert_int_equal(c.inactivity_timeout, 90 * 86400);
 	assert_true(c.max_age == LIMIT_MAX && c.limit == LIMIT_MAX && c.max_file_size == LIMIT_MAX);
 	assert_int_equal(c.workers, 0);

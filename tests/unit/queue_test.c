@@ -166,15 +166,20 @@ static void refused(void **state)
 	queue_free(q);
 }
 
-static void add_result(struct queue *q, uint64_t serial, const char *name, int64_t ended)
+static void add_result_of(struct queue *q, uid_t uid, uint64_t serial, const char *name, int64_t ended)
 {
 	struct result *r = calloc(1, sizeof(*r));
 
 	assert_non_null(r);
-	*r = (struct result){ .serial = serial, .ended = ended };
+	*r = (struct result){ .uid = uid, .serial = serial, .ended = ended };
 	r->name = strdup(name);
 	r->reason = strdup("command");
 	assert_int_equal(queue_add_result(q, r), 0);
+}
+
+static void add_result(struct queue *q, uint64_t serial, const char *name, int64_t ended)
+{
+	add_result_of(q, 0, serial, name, ended);
 }
 
 static void history(void **state)
@@ -207,6 +212,35 @@ static void history(void **state)
 	queue_free(q);
 }
 
+/* The oldest of that user goes, whoever else has ended jobs before. */
+static void history_of_one_user(void **state)
+{
+	const struct result *const *results;
+	struct queue *q = NULL;
+
+	assert_int_equal(queue_new(4, &q), 0);
+	assert_int_equal(queue_forget_result(q, 1000, 0), 0);
+	add_result_of(q, 0, 1, "a", 10);
+	for (uint64_t serial = 2; serial <= 5; serial++)
+		add_result_of(q, 1000, serial, "a", 10);
+	add_result_of(q, 1001, 6, "b", 10);
+	assert_int_equal(queue_forget_result(q, 1000, 4), 0);
+	assert_int_equal(queue_forget_result(q, 1000, 3), 2);
+	assert_int_equal(queue_forget_result(q, 1000, 3), 0);
+	assert_int_equal(queue_forget_result(q, 1000, 0), 3);
+	assert_int_equal(queue_results(q, &results), 4);
+	assert_int_equal(results[0]->serial, 1);
+	assert_int_equal(results[1]->serial, 4);
+	queue_assert_sane(q);
+	while (queue_forget_result(q, 1000, 0))
+		queue_assert_sane(q);
+	assert_int_equal(queue_last_result(q, "a")->serial, 1);
+	add_result_of(q, 1000, 7, "a", 10);
+	assert_int_equal(queue_prune_results(q, 11), 3);
+	queue_assert_sane(q);
+	queue_free(q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +250,7 @@ int main(void)
 		cmocka_unit_test(many_jobs_in_one_turn),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(history),
+		cmocka_unit_test(history_of_one_user),
 	};
 
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
