@@ -214,10 +214,14 @@ class Client:
         try:
             call(*args)
         except OSError as e:
-            if e.errno not in DEAD:  # refused: it has not happened
-                self.worlds = [before]
-                self.told(self)
-                self.failures.append("c%d: %r: %s" % (self.number, op, e))
+            if e.errno in DEAD:
+                raise
+            self.worlds = [before]  # refused: it has not happened
+            self.told(self)
+            if e.errno in promises.refusals(before, op):
+                self.tally["refused"] = self.tally.get("refused", 0) + 1
+                return
+            self.failures.append("c%d: %r: %s" % (self.number, op, e))
             raise
         self.worlds = [after]
         self.told(self)
@@ -258,7 +262,10 @@ class Client:
             (self.wait, 4, bool(job["files"]) and not at_rest),
             (self.complete, 8 if job["states"] == {"transferred"} else 1, True),
             (self.cancel, 1, True),
-            (self.leave, 1, bool(job["files"]) and at_rest and not any(bad for _, bad in job["files"].values())),
+            (self.in_the_way, 2, job["states"] == {"transferred"} and bool(promises.placed(self.worlds[0]))),
+            # a moment that nobody knows must not matter to other jobs
+            (self.leave, 1, bool(job["files"]) and at_rest and job["props"]["destination"] != self.shared() and
+             not any(bad for _, bad in job["files"].values())),
         ]
 
     def add(self, name, job):
@@ -279,11 +286,14 @@ class Client:
             ("priority", self.rng.choice(["foreground", "high", "normal", "low"])),
             ("description", "%s %d" % (name, self.rng.randrange(1000))),
             ("destination", "to%d/%s%s" % (self.number, self.rng.choice(["", "deep/"]), job["label"])),
+            ("destination", self.shared()),
             ("retry_delay", str(self.rng.randrange(5, 100))),
             ("connections", str(self.rng.randrange(1, 5))),
             ("rate_limit", self.rng.choice(["max", "400000", "1000000"])),
         ])
-        if job["props"]["destination"] != "." and self.rng.random() < 0.3:
+        if job["props"]["destination"] in promises.placed(self.worlds[0]):
+            prop, value = "destination", self.shared()
+        elif job["props"]["destination"] != "." and self.rng.random() < 0.3:
             prop, value = "commit", self.rng.choice(["files", "tree"])
         self.do(("set", name, prop, value), self.write, value + "\n", name, prop)
 
@@ -299,6 +309,17 @@ class Client:
     def rm(self, name, job):
         path = self.rng.choice(sorted(job["files"]))
         self.do(("rm", name, path), os.unlink, self.path(name, "files", path))
+
+    def shared(self):
+        """A directory that a client's jobs share: a tree replaces what others have placed there."""
+        return "to%d/shared" % self.number
+
+    def in_the_way(self, name, job):
+        """A tree cannot take the place of a file: all is undone."""
+        path = self.rng.choice(promises.placed(self.worlds[0]))
+        for prop, value in ("destination", path), ("commit", "tree"):
+            self.do(("set", name, prop, value), self.write, value + "\n", name, prop)
+        self.complete(name, self.worlds[0]["jobs"][name])
 
     def verb(self, verb, name):
         self.do((verb, name), self.write, "1\n", name, verb)

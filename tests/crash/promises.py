@@ -7,7 +7,7 @@ contradicts what is seen; a command happened wholly or not at all when one of th
 
 A job is {"label", "uid", "id", "mode", "states", "files", "props", "auto"}: `states` is the set of words
 that `state` may show, `auto` means that the job may end by itself (on_transferred)."""
-import copy
+import copy, errno
 
 RUNNING = {"queued", "connecting", "transferring", "transient_error"}
 DEFAULTS = {"priority": "normal", "description": "", "destination": ".", "commit": "files",
@@ -58,13 +58,42 @@ def apply(world, op, uid):
         job["states"] = states & {"transferred", "error"} | ({"suspended"} if states - {"transferred", "error"} else set())
     elif what in ("complete", "cancel"):
         del jobs[name]
+        if what == "complete" and is_tree(job):
+            clear_tree(world, job["props"]["destination"] + "/")
         world["ended"][job["label"]] = end_of(job, name, what)
     return world
 
 
+def is_tree(job):
+    return job["props"]["commit"] == "tree" and bool(job["files"])
+
+
+def clear_tree(world, below):
+    """What other jobs have placed BELOW a directory goes, when a tree takes its place."""
+    for end in world["ended"].values():
+        if end["how"] == "complete":
+            end["files"] = {path: bad for path, bad in end["files"].items() if not path.startswith(below)}
+
+
+def refusals(world, op):
+    """The errnos with which a command may be refused without fault."""
+    job = world["jobs"].get(op[1])
+    if op[0] != "complete" or not is_tree(job):
+        return set()
+    if job["states"] != {"transferred"}:
+        return {errno.EBUSY}
+    taken = job["props"]["destination"] in placed(world)
+    return {errno.ENOTDIR} if taken else set()
+
+
+def placed(world):
+    """Paths at which files are for sure."""
+    return sorted(path for end in world["ended"].values() if end["how"] == "complete" and end["whole"]
+                  for path, bad in end["files"].items() if not bad)
+
+
 def end_of(job, name, how):
-    return {"how": how, "name": name, "whole": job["states"] == {"transferred"}, "uid": job["uid"],
-            "tree": job["props"]["commit"] == "tree",
+    return {"how": how, "name": name, "whole": job["states"] == {"transferred"} or is_tree(job), "uid": job["uid"],
             "files": {destination_of(job, path): bad for path, (_, bad) in job["files"].items()}}
 
 
