@@ -184,6 +184,9 @@ class Nginx:
         s = socket.socket()
         s.bind((address, 0))
         s.listen(512)
+        # nginx takes an inherited socket as it is: a worker that loses the race for a connection would
+        # wait in accept(2) for the next one, and with it all that it serves.
+        s.setblocking(False)
         return s
 
     def make_ca(self, address):
