@@ -86,6 +86,16 @@ else
 	echo "$archive is not built"
 fi | verdict model
 
+# --- the core waits for nobody --------------------------------------------------------------------
+
+# The directory of users may be asked over the network (base/users.h).
+archive=$build/src/core/libcore.a
+if [ -f "$archive" ]; then
+	nm -A -u "$archive" | awk '$NF ~ /^(getpw|getgr|users_creds|getaddrinfo)/ { print $1 " uses " $NF }'
+else
+	echo "$archive is not built"
+fi | verdict core
+
 # --- README and the example tell what the code does -----------------------------------------------
 
 if [ -x "$build/tests/tables" ]; then

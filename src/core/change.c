@@ -6,8 +6,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,36 +209,18 @@ int change_mode(struct run *run, struct command *command, const struct creds *cr
 	return 0;
 }
 
-/* The credentials that UID would have if he logged in: for on_transferred and notify. */
-static struct creds *creds_of_user(uid_t uid)
+/* OWNER: what the directory of users says of him, for on_transferred and notify. */
+static int take_ownership(struct run *run, const struct creds *owner)
 {
-	struct passwd pw, *found = NULL;
-	gid_t groups[256];
-	int ngroups = 256;
-	char text[4096];
-
-	if (getpwuid_r(uid, &pw, text, sizeof(text), &found) || !found)
-		return creds_new(uid, uid, 022, 0, NULL);
-	if (getgrouplist(pw.pw_name, pw.pw_gid, groups, &ngroups) < 0)
-		ngroups = 0;
-	return creds_new(uid, pw.pw_gid, 022, ngroups, groups);
-}
-
-static int take_ownership(struct run *run, uid_t uid)
-{
-	cleanup(creds_free) struct creds *owner = creds_of_user(uid);
-
-	if (!owner)
-		return -ENOMEM;
 	fetch_options_unref(take_ptr(run->options));
-	core_log_event(run, "owner", "uid=%u", uid);
+	core_log_event(run, "owner", "uid=%u", owner->uid);
 	return job_take_ownership(run->draft, owner);
 }
 
 int change_owner(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct job *job = run_job(run);
-	bool chown = command->uid != (uid_t)-1 && command->uid != job->uid;
+	bool chown = command->owner && command->owner->uid != job->uid;
 	bool chgrp = command->gid != (gid_t)-1 && command->gid != job->gid;
 	int r;
 
@@ -252,7 +232,7 @@ int change_owner(struct run *run, struct command *command, const struct creds *c
 		return 0;
 	r = command_may(run, EV_CHANGE, "chown");
 	if (r >= 0 && chown)
-		r = take_ownership(run, command->uid);
+		r = take_ownership(run, command->owner);
 	if (r < 0)
 		return r;
 	if (chgrp)

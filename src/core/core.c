@@ -28,6 +28,7 @@ void command_release(struct command *c)
 {
 	additions_release(&c->additions);
 	free(take_ptr(c->text));
+	creds_free(take_ptr(c->owner));
 }
 
 void message_free(struct message *m)
@@ -73,6 +74,11 @@ void core_refuse(struct core *c, uint64_t serial, const char *sentence)
 const struct config *core_config(const struct core *c)
 {
 	return c->options.config;
+}
+
+void core_learn_user(struct core *c, uid_t uid)
+{
+	users_learn(c->users, uid);
 }
 
 uid_t core_daemon_uid(const struct core *c)
@@ -291,7 +297,9 @@ int core_new(const struct core_options *options, struct core **ret)
 	c->service_changed = true;
 	pthread_mutex_init(&c->read_lock, NULL);
 	mailbox_init(&c->mailbox, NULL, NULL);
-	r = sched_new(&limits, &c->sched);
+	r = users_new(&c->users);
+	if (r >= 0)
+		r = sched_new(&limits, &c->sched);
 	if (r >= 0)
 		r = timetable_parse(config->schedule ? config->schedule : "", &c->timetable, NULL);
 	if (r < 0) {
@@ -345,6 +353,7 @@ void core_free(struct core *c)
 	free(c->slots);
 	free(c->timers);
 	free(c->forgotten);
+	users_free(c->users);
 	mailbox_release(&c->mailbox);
 	pthread_mutex_destroy(&c->read_lock);
 	free(c);

@@ -109,3 +109,5 @@ void core_read_unlock(struct core *c);
 void core_refuse(struct core *c, uint64_t serial, const char *sentence);
 const struct config *core_config(const struct core *c);
 uid_t core_daemon_uid(const struct core *c);
+/* Before UID makes a job, or is given one: his home is looked up, in the caller's time (base/users.h). */
+void core_learn_user(struct core *c, uid_t uid);

@@ -4,21 +4,10 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* --- starting --------------------------------------------------------------------------------- */
-
-static char *home_of(uid_t uid)
-{
-	struct passwd pw, *found = NULL;
-	char text[4096];
-
-	if (getpwuid_r(uid, &pw, text, sizeof(text), &found) || !found)
-		return NULL;
-	return strdup(found->pw_dir);
-}
 
 static struct fetch_options *options_of(struct run *run, const struct job *job)
 {
@@ -37,7 +26,7 @@ static struct fetch_options *options_of(struct run *run, const struct job *job)
 	o->proxy = p->proxy ? strdup(p->proxy) : NULL;
 	o->client_certificate = p->client_certificate ? strdup(p->client_certificate) : NULL;
 	o->uid = job->uid;
-	o->home = home_of(job->uid);
+	o->home = users_home(run->core->users, job->uid);
 	o->shared = job->mode & 022;
 	o->connections = p->connections ? p->connections : most;
 	run->options = o;

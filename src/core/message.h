@@ -44,7 +44,7 @@ enum command_kind {
 	CMD_MAKE_DIR,/* text: path below files/ */
 	CMD_RENAME,  /* text: the job's new name */
 	CMD_MODE,    /* mode */
-	CMD_OWNER,   /* uid, gid; (uid_t)-1, (gid_t)-1: leave */
+	CMD_OWNER,   /* owner, gid; NULL, (gid_t)-1: leave */
 	CMD_NETWORK, /* network; serial 0 */
 	CMD_MAX
 };
@@ -58,7 +58,7 @@ struct command {
 	char *text;
 	uint32_t node;
 	mode_t mode;
-	uid_t uid;
+	struct creds *owner; /* users_creds: the core does not wait for the directory of users */
 	gid_t gid;
 	enum network network;
 };

@@ -162,6 +162,7 @@ int core_recover(struct core *c)
 		int r;
 
 		serial = job->serial;
+		users_learn(c->users, job->uid);
 		r = recover_job(c, serial);
 		if (r < 0)
 			return r;

@@ -23,6 +23,7 @@
 #pragma once
 
 #include "base/parse.h"
+#include "base/users.h"
 #include "core/core.h"
 #include "model/schedule.h"
 #include "model/timetable.h"
@@ -163,6 +164,7 @@ struct owed {
 
 struct core {
 	struct core_options options;
+	struct users *users;        /* has its own lock */
 	struct mailbox mailbox;
 	pthread_mutex_t read_lock;
 	struct queue *queue;        /* changes [lock] */

@@ -3,8 +3,9 @@
  *	1. PREPARE makes the directory `.DEST.xferfs-SERIAL` (N) beside DEST (O), with all directories in it,
  *	   and the copies where files must be copied.
  *	2. PLACE links the blobs into N < N's directories are durable < the mark on a copied file's blob is
- *	   durable (place.c) < N is renamed to DEST, or exchanged with it < DEST's directory is durable < what is at the temporary name then, the old O, is deleted,
- *	   durably, for nobody will look for it again < the blobs are deleted < `done`.
+ *	   durable (place.c) < N is renamed to DEST, or exchanged with it < DEST's directory is durable
+ *	   < what is at the temporary name then, the old O, is deleted, durably, for nobody will look for it
+ *	   again < the blobs are deleted < `done`.
  *	3. A failure before the switch undoes all: the mark is taken back < N is deleted; the blobs have never
  *	   left the staging area.
  *

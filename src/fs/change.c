@@ -3,6 +3,7 @@
  */
 #include "fs/private.h"
 
+#include "base/users.h"
 #include "model/name.h"
 
 #include <errno.h>
@@ -51,6 +52,7 @@ static void mkdir_job(fuse_req_t req, const char *name)
 		m->name = strdup(name);
 		m->creds = creds_of_asker(req);
 	}
+	core_learn_user(fs_of(req)->core, fuse_req_ctx(req)->uid);
 	if (!m || !m->name || !m->creds) {
 		if (m)
 			message_free(m);
@@ -324,6 +326,29 @@ static int setattr_check(struct place p, int to_set)
 	return p.kind == PLACE_FILE || p.kind == PLACE_SOURCE ? -EPERM : 0;
 }
 
+/* Only of one who may give it away the core needs to know more of the new owner than his number. */
+static int owner_command(fuse_req_t req, int to_set, const struct stat *attr, struct command *ret)
+{
+	struct core *core = fs_of(req)->core;
+	uid_t asker = fuse_req_ctx(req)->uid;
+	bool may = asker == 0 || asker == core_daemon_uid(core);
+	struct creds *owner = NULL;
+
+	if (to_set & FUSE_SET_ATTR_UID) {
+		if (may)
+			core_learn_user(core, attr->st_uid);
+		owner = may ? users_creds(attr->st_uid) : creds_new(attr->st_uid, (gid_t)-1, 022, 0, NULL);
+		if (!owner)
+			return -ENOMEM;
+	}
+	*ret = (struct command) {
+		.kind = CMD_OWNER,
+		.owner = owner,
+		.gid = to_set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1,
+	};
+	return 0;
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
 	struct command command = { .kind = CMD_MODE, .mode = attr->st_mode & 0777 };
@@ -339,14 +364,12 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
 		reply_attr(req, place);
 		return;
 	}
-	if (to_set & SET_OWNER)
-		command = (struct command) {
-			.kind = CMD_OWNER,
-			.uid = to_set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1,
-			.gid = to_set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1,
-		};
 	a = ask_new(req, NULL, place, done_attr);
-	if (a)
+	if (!a)
+		return;
+	if (to_set & SET_OWNER && owner_command(req, to_set, attr, &command) < 0)
+		ask_fail(a, -ENOMEM);
+	else
 		command_of(req, a, &command);
 }
 

@@ -714,14 +714,18 @@ static void test_offline_and_back(void **state)
 static void test_chown_takes_ownership(void **state)
 {
 	struct rig *rig = *state;
-	struct command chown = {.kind = CMD_OWNER, .uid = 1001, .gid = (gid_t)-1};
+	const gid_t groups[] = {1001, 50};
+	struct command chown = {.kind = CMD_OWNER, .gid = (gid_t)-1};
 	uint64_t job;
 
 	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
 	assert_int_equal(ask_set(rig, job, "credentials", "me:secret", user), 0);
+	chown.owner = creds_new(1001, 1001, 022, 2, groups);
 	assert_int_equal(ask_command(rig, job, &chown, user), -EPERM);
+	chown.owner = creds_new(1001, 1001, 022, 2, groups);
 	assert_int_equal(ask_command(rig, job, &chown, root), 0);
 	assert_int_equal(job_of(rig, job)->uid, 1001);
+	assert_true(creds_has_group(job_of(rig, job)->owner, 50));
 	assert_null(job_of(rig, job)->props.credentials);
 }
 

@@ -6,18 +6,21 @@
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "base/parse.h"
+#include "base/users.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -566,6 +569,43 @@ static void acting_as_oneself(void **state)
 	rmdir(path);
 }
 
+#define NOBODY_KNOWS 3999999999u
+
+static void homes_are_remembered(void **state)
+{
+	const struct passwd *self = getpwuid(geteuid());
+	cleanup_free char *expected = self ? strdup(self->pw_dir) : NULL;
+	cleanup_free char *home = NULL;
+	struct users *u;
+
+	assert_int_equal(users_new(&u), 0);
+	assert_null(users_home(u, geteuid())); /* nobody has asked */
+	for (uid_t uid = NOBODY_KNOWS; uid < NOBODY_KNOWS + 20; uid++)
+		users_learn(u, uid);
+	users_learn(u, geteuid());
+	users_learn(u, geteuid());
+	home = users_home(u, geteuid());
+	assert_int_equal(home != NULL, expected != NULL);
+	if (home)
+		assert_string_equal(home, expected);
+	assert_null(users_home(u, NOBODY_KNOWS));
+	users_free(u);
+}
+
+static void creds_of_users(void **state)
+{
+	const struct passwd *self = getpwuid(geteuid());
+	cleanup(creds_free) struct creds *mine = users_creds(geteuid());
+	cleanup(creds_free) struct creds *unknown = users_creds(NOBODY_KNOWS);
+
+	assert_int_equal(mine->uid, geteuid());
+	if (self)
+		assert_int_equal(mine->gid, self->pw_gid);
+	assert_int_equal(unknown->uid, NOBODY_KNOWS);
+	assert_int_equal(unknown->gid, NOBODY_KNOWS);
+	assert_int_equal(unknown->ngroups, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -575,7 +615,8 @@ int main(void)
 		cmocka_unit_test(pool_takes_each_once), cmocka_unit_test(deadline_without_mail),
 		cmocka_unit_test(wakes_an_empty_box), cmocka_unit_test(creds_as_text),
 		cmocka_unit_test(access_bits), cmocka_unit_test(acting_as_another),
-		cmocka_unit_test(acting_as_oneself),
+		cmocka_unit_test(acting_as_oneself), cmocka_unit_test(homes_are_remembered),
+		cmocka_unit_test(creds_of_users),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
