@@ -1,9 +1,10 @@
-/* The planner of connections within one file. The controller (how many) and the carving (where) are
- * independent: the controller only sets `target`.
+/* The planner of connections within one file. How many (the ramp) and where (the carving) are independent:
+ * the ramp only sets `target`.
  */
 #include "model/segment.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 void segments_init(struct segments *s, uint64_t size, unsigned limit, int64_t idle, int64_t now)
@@ -13,8 +14,8 @@ void segments_init(struct segments *s, uint64_t size, unsigned limit, int64_t id
 	s->limit = limit;
 	s->idle = idle;
 	s->want = SEGMENT_NONE;
-	s->target = s->proven = 1;
-	s->phase_since = s->sampled_at = s->moved_at = now;
+	s->sampled_at = s->moved_at = now;
+	ramp_init(&s->ramp, now);
 }
 
 void segments_release(struct segments *s)
@@ -146,62 +147,115 @@ static struct segment_step start(struct segments *s, uint64_t first, uint64_t en
 	return (struct segment_step){ SEGMENT_START, (unsigned)slot };
 }
 
-/* Nanoseconds that segment G will take from here; a segment that has not begun is not judged. */
-static int64_t time_left(const struct segment *g, int64_t now)
+/* --- rates ------------------------------------------------------------------------------------- */
+
+static uint64_t per_second(uint64_t bytes, int64_t time)
 {
-	uint64_t left = g->end - g->next, rate = g->rate;
+	return (uint64_t)((double)bytes * NSEC_PER_SEC / (double)time);
+}
 
-	if (!g->flowing)
-		return 0;
-	if (!rate) {
-		/* Not sampled yet, or silent since: what it has done since its start, if anything. */
-		int64_t age = now - g->since;
+static void sample_rates(struct segments *s, int64_t now)
+{
+	int64_t dt = now - s->sampled_at;
 
-		rate = age > 0 ? (uint64_t)((double)(g->next - g->first) * NSEC_PER_SEC / (double)age) : 0;
+	if (dt < SEGMENT_TICK_FIRST / 2)
+		return;
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+		struct segment *g = &s->v[i];
+		int64_t age = now - g->began;
+
+		if (!g->used || !g->flowing || age <= 0)
+			continue;
+		if (age <= SEGMENT_RATE_TIME) {
+			g->rate = per_second(g->next - g->first, age);
+		} else {
+			double part = dt < SEGMENT_RATE_TIME ? (double)dt / SEGMENT_RATE_TIME : 1;
+
+			g->rate = (uint64_t)((double)g->rate * (1 - part) + (double)per_second(g->next - g->sampled, dt) * part);
+		}
+		g->sampled = g->next;
 	}
-	if (!rate)
-		return INT64_MAX;
-	double ns = (double)left * NSEC_PER_SEC / (double)rate;
-	return ns < 1e18 ? (int64_t)ns : INT64_MAX;
+	s->sampled_at = now;
 }
 
-static uint64_t best_rate(const struct segments *s)
+/* What a segment of unknown rate is taken to have: the mean of the others. */
+static double typical_rate(const struct segments *s)
 {
-	uint64_t best = 1;
+	double sum = 0;
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-		if (s->v[i].used && s->v[i].rate > best)
-			best = s->v[i].rate;
-	return best;
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+		const struct segment *g = &s->v[i];
+
+		if (g->used && g->flowing && g->rate) {
+			sum += (double)g->rate;
+			n++;
+		}
+	}
+	return n ? sum / n : 1;
 }
 
-/* Cuts the segment that would take longest, so that both pieces end together. */
+/* A flowing segment without a rate is either new or silent for long. */
+static double rate_of(const struct segment *g, double typical, int64_t now)
+{
+	if (g->flowing && (g->rate || now - g->last > SEGMENT_RATE_TIME))
+		return (double)g->rate;
+	return typical;
+}
+
+static double time_left(const struct segment *g, double rate)
+{
+	return rate > 0 ? (double)(g->end - g->next) * NSEC_PER_SEC / rate : HUGE_VAL;
+}
+
+/* --- splitting --------------------------------------------------------------------------------- */
+
+/* What a new segment can fetch until all end together: its part of what is left to all. */
+static double fair_share(const struct segments *s, double typical, int64_t now)
+{
+	double left = 0, rates = 0;
+
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+		const struct segment *g = &s->v[i];
+
+		if (!g->used || g->end == SEGMENT_NONE)
+			continue;
+		left += (double)(g->end - g->next);
+		rates += rate_of(g, typical, now);
+	}
+	rates += typical * (s->ramp.target > s->used ? s->ramp.target - s->used : 1);
+	return left * typical / rates;
+}
+
+/* Cuts the segment that would take longest. */
 static bool split(struct segments *s, int64_t now, struct extent *ret)
 {
 	struct segment *longest = NULL;
-	int64_t time = SEGMENT_SPLIT_TIME;
-	uint64_t left, keep, cut;
+	double typical = typical_rate(s), share = fair_share(s, typical, now), time = SEGMENT_SPLIT_TIME, part;
+	uint64_t left, cut;
 
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
 		struct segment *g = &s->v[i];
 
 		if (!g->used || g->end == SEGMENT_NONE || g->end - g->next < 2 * SEGMENT_SPLIT_BYTES)
 			continue;
-		if (time_left(g, now) >= time) {
-			time = time_left(g, now);
+		if (time_left(g, rate_of(g, typical, now)) >= time) {
+			time = time_left(g, rate_of(g, typical, now));
 			longest = g;
 		}
 	}
 	if (!longest)
 		return false;
 	left = longest->end - longest->next;
-	keep = (uint64_t)((double)left * (double)longest->rate / ((double)longest->rate + (double)best_rate(s)));
-	if (keep < SEGMENT_SPLIT_BYTES)
-		keep = SEGMENT_SPLIT_BYTES;
-	if (keep > left - SEGMENT_SPLIT_BYTES)
-		keep = left - SEGMENT_SPLIT_BYTES;
+	/* No more than lets these two end together. */
+	part = (double)left * typical / (typical + rate_of(longest, typical, now));
+	part = share < part ? share : part;
+	if (part < SEGMENT_SPLIT_BYTES)
+		part = SEGMENT_SPLIT_BYTES;
+	if (part > (double)(left - SEGMENT_SPLIT_BYTES))
+		part = (double)(left - SEGMENT_SPLIT_BYTES);
 	/* Whole pages, so that no two connections write to one. */
-	cut = (longest->next + keep) & ~(uint64_t)4095;
+	cut = (longest->end - (uint64_t)part) & ~(uint64_t)4095;
 	*ret = (struct extent){ cut, longest->end };
 	longest->end = cut;
 	return true;
@@ -244,163 +298,81 @@ static struct segment_step start_at_want(struct segments *s, int64_t now)
 	return start(s, gap.first, gap.end, now);
 }
 
-static unsigned youngest(const struct segments *s)
+/* The one to do without: one that has not begun, else the youngest. */
+static unsigned spare(const struct segments *s)
 {
-	unsigned best = SEGMENTS_MAX;
+	const struct segment *best = NULL;
 
-	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-		if (s->v[i].used && (best == SEGMENTS_MAX || s->v[i].since >= s->v[best].since))
-			best = i;
-	assert(best < SEGMENTS_MAX);
-	return best;
-}
-
-/* --- the controller --------------------------------------------------------------------------------- */
-
-static void sample_rates(struct segments *s, int64_t now)
-{
-	int64_t dt = now - s->sampled_at;
-
-	if (dt < SEGMENT_SETTLE)
-		return;
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
-		struct segment *g = &s->v[i];
-		uint64_t rate;
+		const struct segment *g = &s->v[i];
 
-		if (!g->used || !g->flowing)
-			continue;
-		rate = (uint64_t)((double)(g->next - g->sampled) * NSEC_PER_SEC / (double)dt);
-		g->rate = g->rate ? (g->rate * 6 + rate * 4) / 10 : rate;
-		g->sampled = g->next;
+		if (g->used && (!best || (g->flowing == best->flowing ? g->since >= best->since : best->flowing)))
+			best = g;
 	}
-	s->sampled_at = now;
+	assert(best);
+	return (unsigned)(best - s->v);
 }
 
-static void phase(struct segments *s, bool measuring, int64_t now)
-{
-	s->measuring = measuring;
-	s->phase_since = now;
-	s->window_moved = s->moved;
-	s->ticks = s->quiet = 0;
-}
+/* --- what to do ------------------------------------------------------------------------------------- */
 
-/* Bytes come in bursts with pauses between: the server, or a long line, gives a connection its share, and
- * what a short window measures says nothing. There more connections pay, and none is given back. */
-static bool held_back(const struct segments *s)
+static struct ramp_view view(const struct segments *s)
 {
-	return s->ticks >= 2 && s->quiet * 2 >= s->ticks;
-}
+	struct ramp_view v = { .used = s->used, .limit = s->limit ? s->limit : 1, .moved = s->moved,
+		.left = segments_left(s), .able = s->ranges, .frozen = s->throttled };
 
-static void fall_back(struct segments *s, unsigned to, int64_t now)
-{
-	s->target = s->proven = to;
-	s->hold_until = now + SEGMENT_HOLD;
-	phase(s, false, now);
-}
-
-static bool worth_more(const struct segments *s, uint64_t rate, int64_t now)
-{
-	uint64_t left = segments_left(s);
-
-	return s->ranges && left != SEGMENT_NONE && left >= SEGMENT_GROW_BYTES && s->target < s->limit &&
-	       now >= s->hold_until && rate > 0 &&
-	       (double)left * NSEC_PER_SEC / (double)rate >= (double)SEGMENT_GROW_TIME;
-}
-
-/* All wanted connections have a byte, the last one for SEGMENT_SETTLE. */
-static bool settled(const struct segments *s, int64_t now)
-{
-	if (!s->used || s->used < s->target)
-		return false;
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-		if (s->v[i].used && !s->v[i].flowing)
-			return false;
-	return now - s->phase_since >= SEGMENT_SETTLE;
-}
-
-static void judge(struct segments *s, int64_t now)
-{
-	uint64_t rate = (uint64_t)((double)(s->moved - s->window_moved) * NSEC_PER_SEC /
-		(double)(now - s->phase_since));
-
-	if (!held_back(s) && s->target > s->proven && (double)rate * 100 < (double)s->proven_rate * (100 + SEGMENT_GAIN_PERCENT)) {
-		fall_back(s, s->proven, now);
-		return;
-	}
-	s->proven = s->target;
-	s->proven_rate = rate;
-	if (worth_more(s, rate, now)) {
-		unsigned factor = held_back(s) ? 4 : 2;
-
-		s->target = s->target * factor < s->limit ? s->target * factor : s->limit;
-		phase(s, false, now);
-	} else {
-		phase(s, true, now);
-	}
-}
-
-static void control(struct segments *s, int64_t now)
-{
-	sample_rates(s, now);
-	if (s->target > s->limit)
-		fall_back(s, s->limit ? s->limit : 1, now);
-	if (s->throttled) {
-		/* A trial under our own limit says nothing: undo it, try again when bytes flow freely. */
-		s->target = s->proven;
-		phase(s, false, now);
-		return;
-	}
-	s->ticks++;
-	s->quiet += now - s->moved_at >= SEGMENT_QUIET;
-	if (s->measuring) {
-		if (now - s->phase_since >= SEGMENT_WINDOW)
-			judge(s, now);
-	} else if (settled(s, now)) {
-		phase(s, true, now);
-	} else if (s->target > s->proven && now - s->phase_since >= SEGMENT_PATIENCE) {
-		fall_back(s, s->proven, now);
-	}
+		v.flowing += s->v[i].used && s->v[i].flowing;
+	return v;
 }
 
 static struct segment_step find_work(struct segments *s, int64_t now)
 {
 	struct extent gap;
 
-	if (s->used && !s->ranges)
+	if (s->used && (!s->ranges || now < s->ramp.retry_at))
 		return (struct segment_step){ SEGMENT_NOTHING, 0 };
 	/* A gap of unknown end behind a segment of unknown end cannot be: free_gap excludes it. */
 	if (free_gap(s, 0, &gap) || (s->used && split(s, now, &gap)))
 		return start(s, gap.first, gap.end, now);
-	if (s->target > s->proven && s->used)
-		fall_back(s, s->proven > s->used ? s->used : s->proven, now);
 	/* The last pieces are not waited for as long as a whole file would be. */
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-		if (s->used < s->target && is_left_behind(s, &s->v[i], SEGMENT_TAIL_SILENCE, now))
+		if (is_left_behind(s, &s->v[i], SEGMENT_TAIL_SILENCE, now))
 			return (struct segment_step){ SEGMENT_STOP, i };
 	return (struct segment_step){ SEGMENT_NOTHING, 0 };
 }
 
-struct segment_step segments_next(struct segments *s, int64_t now)
+static struct segment_step serve_want(struct segments *s, int64_t now)
 {
 	struct segment_step step;
+	struct ramp_view v;
 
-	control(s, now);
+	if (want_is_served(s) || (s->used && !s->ranges))
+		return (struct segment_step){ SEGMENT_NOTHING, 0 };
+	if (s->used && s->used >= s->limit)
+		return (struct segment_step){ SEGMENT_STOP, spare(s) };
+	step = start_at_want(s, now);
+	v = view(s);
+	if (step.action != SEGMENT_NOTHING && s->used > s->ramp.target)
+		ramp_set(&s->ramp, &v, now);
+	return step;
+}
+
+struct segment_step segments_next(struct segments *s, int64_t now)
+{
+	struct ramp_view v = view(s);
+	struct segment_step step;
+
+	sample_rates(s, now);
+	ramp_tick(&s->ramp, &v, now);
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
 		if (is_left_behind(s, &s->v[i], s->idle, now))
 			return (struct segment_step){ SEGMENT_STOP, i };
-	if (!want_is_served(s) && (s->ranges || !s->used)) {
-		if (s->used && s->used >= s->limit)
-			return (struct segment_step){ SEGMENT_STOP, youngest(s) };
-		step = start_at_want(s, now);
-		if (step.action != SEGMENT_NOTHING) {
-			if (s->used > s->target)
-				s->target = s->proven = s->used;
-			return step;
-		}
-	}
-	if (s->used > s->target)
-		return (struct segment_step){ SEGMENT_STOP, youngest(s) };
-	if (s->used < s->target)
+	step = serve_want(s, now);
+	if (step.action != SEGMENT_NOTHING)
+		return step;
+	if (s->used > s->ramp.target)
+		return (struct segment_step){ SEGMENT_STOP, spare(s) };
+	if (s->used < s->ramp.target)
 		return find_work(s, now);
 	return (struct segment_step){ SEGMENT_NOTHING, 0 };
 }
@@ -412,8 +384,8 @@ void segments_moved(struct segments *s, unsigned slot, uint64_t bytes, int64_t n
 	struct segment *g = &s->v[slot];
 
 	assert(g->used && bytes <= g->end - g->next);
-	if (!g->flowing && !s->measuring)
-		s->phase_since = now;
+	if (!g->flowing)
+		g->began = now;
 	g->flowing = true;
 	g->next += bytes;
 	g->last = s->moved_at = now;
@@ -437,14 +409,28 @@ int segments_end(struct segments *s, unsigned slot, uint64_t written)
 	assert(g->used && written >= g->first && written <= g->next);
 	g->used = false;
 	s->used--;
-	if (s->measuring)
-		phase(s, false, s->moved_at); /* the window had another number of connections */
 	return written > g->first ? extents_add(&s->done, g->first, written) : 0;
 }
 
-void segments_refused(struct segments *s, int64_t now)
+void segments_lost(struct segments *s, int64_t now)
 {
-	fall_back(s, s->used ? s->used : 1, now);
+	struct ramp_view v = view(s);
+
+	ramp_lost(&s->ramp, &v, now);
+}
+
+void segments_denied(struct segments *s, int64_t now)
+{
+	struct ramp_view v = view(s);
+
+	ramp_denied(&s->ramp, &v, now);
+}
+
+bool segments_is_beginning(const struct segments *s, int64_t now)
+{
+	struct ramp_view v = view(s);
+
+	return s->used && ramp_is_glancing(&s->ramp, &v, now);
 }
 
 void segments_assert_sane(const struct segments *s)
@@ -463,5 +449,6 @@ void segments_assert_sane(const struct segments *s)
 		for (unsigned j = 0; j < i; j++)
 			assert(!s->v[j].used || s->v[j].end <= g->first || s->v[j].first >= g->end);
 	}
-	assert(used == s->used && s->proven >= 1 && s->target >= 1);
+	assert(used == s->used);
+	ramp_assert_sane(&s->ramp);
 }

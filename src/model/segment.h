@@ -1,13 +1,8 @@
 /* Which parts of one file are fetched over which connection: pure, no clock, no sockets.
  *
- * A file starts with one connection. Where the server can serve ranges, connections are added while
- * that makes the file faster, and taken away again when it does not:
- *
- *	settle -> measure -> faster by SEGMENT_GAIN_PERCENT? -> double them : go back, leave it for a while
- *
- * A new segment takes the first gap that nobody fetches, else the rear part of the segment that would
- * take longest, cut so that both end at the same time at their present rates: the tail of a file never
- * waits for one slow connection.
+ * How many connections there are is model/ramp's. A new segment takes the first gap that nobody fetches,
+ * else the rear part of the segment that would take longest: as much as lets all connections end at the same
+ * time at their present rates. So the tail of a file never waits for one slow connection.
  *
  * Offsets are those of the blob. With `range=` the blob is a concatenation of parts of the remote file;
  * a segment never crosses the edge of a part.
@@ -19,6 +14,7 @@
 
 #include "base/clock.h"
 #include "model/extent.h"
+#include "model/ramp.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,16 +24,10 @@
 #define SEGMENT_NONE UINT64_MAX /* no offset wanted; size unknown */
 
 #define SEGMENT_TICK (50 * NSEC_PER_MSEC)
-#define SEGMENT_SETTLE (100 * NSEC_PER_MSEC)   /* after the last new connection's first byte */
-#define SEGMENT_WINDOW (150 * NSEC_PER_MSEC)   /* of one measurement */
-#define SEGMENT_PATIENCE (5 * NSEC_PER_SEC)    /* for a new connection's first byte */
-#define SEGMENT_QUIET (20 * NSEC_PER_MSEC)    /* no byte for so long at a tick: the sender holds them back */
-#define SEGMENT_HOLD (30 * NSEC_PER_SEC)       /* before more connections are tried again */
-#define SEGMENT_GAIN_PERCENT 15
-#define SEGMENT_GROW_BYTES (UINT64_C(4) << 20) /* less than this left: not worth a connection */
-#define SEGMENT_GROW_TIME NSEC_PER_SEC         /* likewise, at the present rate */
+#define SEGMENT_TICK_FIRST (20 * NSEC_PER_MSEC) /* while segments_is_beginning */
+#define SEGMENT_RATE_TIME NSEC_PER_SEC          /* rates are of about the last second: some servers send in bursts */
 #define SEGMENT_SPLIT_BYTES (UINT64_C(128) << 10) /* the smallest piece worth a request */
-#define SEGMENT_SPLIT_TIME (400 * NSEC_PER_MSEC)
+#define SEGMENT_SPLIT_TIME (300 * NSEC_PER_MSEC)
 #define SEGMENT_TAIL_SILENCE (2 * NSEC_PER_SEC) /* of a segment that others could take over */
 #define SEGMENT_NEAR (UINT64_C(1) << 20)       /* a segment so close before a wanted offset serves it */
 
@@ -45,6 +35,7 @@ struct segment {
 	bool used, flowing;         /* flowing: a byte has come */
 	uint64_t first, next, end;  /* [first, next) has come; end SEGMENT_NONE: to the unknown end */
 	int64_t since, last;        /* started; its last byte, or its start */
+	int64_t began;              /* its first byte */
 	uint64_t rate, sampled;     /* bytes per second, smoothed; `next` at the last sample */
 };
 
@@ -62,13 +53,8 @@ struct segments {
 	unsigned used;
 	uint64_t moved;             /* bytes that came, ever */
 	int64_t moved_at;           /* when the last one came */
-	/* the controller */
-	unsigned target, proven;    /* connections wanted; the number that is known to pay */
-	uint64_t proven_rate;
-	bool measuring;
-	int64_t phase_since, hold_until, sampled_at;
-	uint64_t window_moved;      /* `moved` when the window began */
-	unsigned ticks, quiet;      /* of this phase; those at which nothing had come lately */
+	int64_t sampled_at;
+	struct ramp ramp;
 };
 
 enum segment_action {
@@ -97,10 +83,13 @@ void segments_moved(struct segments *s, unsigned slot, uint64_t bytes, int64_t n
 void segments_whole(struct segments *s, unsigned slot);
 /* The connection of SLOT is gone; [first, written) of it is in the blob. 0 or -ENOMEM. */
 int segments_end(struct segments *s, unsigned slot, uint64_t written);
-/* A connection more cannot be had, or was lost (a limit here, or a server that refuses more): stays
- * with as many as there are, for SEGMENT_HOLD. After segments_end. */
-void segments_refused(struct segments *s, int64_t now);
+/* After segments_end. The server refused a connection, or one was lost: when others go on, it is tried again
+ * later, or never (model/ramp). Or it is we who have none to give. */
+void segments_lost(struct segments *s, int64_t now);
+void segments_denied(struct segments *s, int64_t now);
 
+/* Whether it will soon be known how many connections to open. */
+bool segments_is_beginning(const struct segments *s, int64_t now);
 bool segments_complete(const struct segments *s);          /* size known, and all of it in `done` */
 uint64_t segments_left(const struct segments *s);          /* bytes that have not come; SEGMENT_NONE */
 bool segments_stalled(const struct segments *s, int64_t now); /* no segment got a byte for `idle` */

@@ -137,13 +137,22 @@ static int start_segment(struct transfer *t, unsigned slot)
 
 	if (t->plan.used > t->slots && !gate_more(w->shared->gate, &t->ticket)) {
 		segments_end(&t->plan, slot, t->plan.v[slot].first);
-		segments_refused(&t->plan, w->now);
+		segments_denied(&t->plan, w->now);
 		return 0;
 	}
 	if (t->plan.used > t->slots)
 		t->slots++;
 	t->had_several = t->had_several || t->slots > 1;
 	return conn_open(t, slot, site, &t->conns[slot]);
+}
+
+/* How many connections to open is not put off to the next regular tick. */
+static void tick_soon(struct transfer *t)
+{
+	struct worker *w = t->worker;
+
+	if (segments_is_beginning(&t->plan, w->now) && w->tick_at > w->now + SEGMENT_TICK_FIRST)
+		w->tick_at = w->now + SEGMENT_TICK_FIRST;
 }
 
 /* Does what the plan says; ends the transfer when there is nothing left to do. */
@@ -168,6 +177,7 @@ static void transfer_step(struct transfer *t)
 		return;
 	}
 	give_slots_back(t, t->plan.used);
+	tick_soon(t);
 }
 
 /* Whether WHY may come from the number of connections that there were: then wait a little. */
@@ -223,7 +233,7 @@ static void site_failed(struct transfer *t, struct site *site, bool moved, struc
 		return;
 	}
 	if (t->plan.used)
-		segments_refused(&t->plan, t->worker->now);
+		segments_lost(&t->plan, t->worker->now);
 	transfer_step(t);
 }
 
@@ -256,7 +266,7 @@ void transfer_conn_ended(struct transfer *t, struct conn *c)
 	} else if (http && verdict == VERDICT_NO_RANGES && t->plan.used) {
 		/* The others go on; what they leave is fetched with the next attempt, as a new version. */
 		failure_release(&why);
-		segments_refused(&t->plan, t->worker->now);
+		segments_denied(&t->plan, t->worker->now);
 		t->plan.ranges = false;
 		transfer_step(t);
 	} else {
@@ -354,6 +364,7 @@ void transfer_news(struct transfer *t)
 	if (!t->begun) {
 		report_send(t, REPORT_BEGUN);
 		t->begun = true;
+		tick_soon(t);
 	}
 	if (t->wanting) {
 		bool news = t->plan.moved != t->reported_moved;
