@@ -73,5 +73,6 @@ int writer_write(struct writer *w, const void *data, size_t len);
 int writer_flush(struct writer *w); /* hands what is gathered to the kernel; not durable */
 void writer_release(struct writer *w);
 
-/* Room for SIZE bytes ahead of time: early ENOSPC and no fragments. 0 where the filesystem cannot. */
+/* Room for SIZE bytes ahead of time: early ENOSPC and no fragments. 0 where the filesystem cannot, and on tmpfs,
+ * where it would take long. */
 int blob_reserve(int fd, uint64_t size);
