@@ -6,10 +6,12 @@ was promised by then. Then, for each of many points of the log, a tree is made a
 moment may have left it (replay.h says what may be lost), and recovered (recover.c): every acknowledged
 command must be there, nothing claimed that is not on disk, nothing of the user's lost.
 
-Twice: placing by rename and link, and by copying, as onto another filesystem.
+Half of the cuts with placing by rename and link, half by copying, as onto another filesystem; for each
+LIFE of them a daemon lives anew.
 
--s SEED  of the commands, the moments and the losses; printed
--k       keep the folders; "CUT SEED" of a complaint is what recover reads
+-s SEED  of the commands, the moments and the losses; printed. Threads are scheduled as they are, so a seed
+         does not repeat a life: keep it
+-k       keep the folders of lives that had a complaint; "at CUT SEED" of it is what recover reads
 
 XFERFS is the binary; BUILD has tests/crash/recover and libinterpose.so. The last line is "N cuts, 0
 broken promises"."""
@@ -21,6 +23,7 @@ from campaign import Broken
 SIZES = [0, 1, 4095, 4097, 65537, 200000]
 ROUNDS = 6 # kills in a recording
 MARK = struct.Struct("=4I2HI4Qq") # struct op of oplog.h, of kind OP_MARK
+LIFE = 500 # cuts of one recording
 LOST = 6   # cuts that are shown of one recording, and complaints of each
 
 
@@ -159,13 +162,32 @@ def cut_all(recording, build, folder, cuts, rng):
     return recover.length, broken
 
 
+def live_and_cut(seed, way, build, folder, cuts, keep):
+    """How many promises were broken."""
+    recording = Recording(seed, build, way)
+    broken = 0
+    try:
+        recording.record()
+        length, broken = cut_all(recording, build, folder, cuts, random.Random(seed))
+        print("%s: %d operations, %d commands acknowledged" % (way, length, sum(
+            sum(client.tally.values()) for client in recording.clients)), flush=True)
+        broken += recording.broken
+    except Broken as e:
+        print("BROKEN:", e)
+        broken += 1
+    finally:
+        campaign.unmount(recording.scene)
+        os.close(recording.fd)
+        recording.scene.close(keep and broken)
+    return broken
+
+
 def main():
     options, args = getopt.getopt(sys.argv[1:], "s:k")
     options = dict(options)
     campaign.need_fuse()
     seed = options.get("-s") or str(random.SystemRandom().randrange(1 << 32))
     cuts = int(args[0]) if args else 1000
-    build = os.environ["BUILD"]
     print("seed", seed, flush=True)
     if os.getuid() == 0:
         os.setgroups([])
@@ -173,24 +195,15 @@ def main():
     # trees are many and small: made in memory
     folder = tempfile.mkdtemp(prefix="xferfs-power.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     os.chmod(folder, 0o755)
-    broken = 0
-    for way in "link", "copy":
-        recording = Recording("%s/%s" % (seed, way), build, way)
-        try:
-            recording.record()
-            length, n = cut_all(recording, build, folder, cuts // 2, random.Random(seed + way))
-            print("%s: %d operations, %d commands acknowledged" % (way, length, sum(
-                sum(client.tally.values()) for client in recording.clients)), flush=True)
-            broken += n + recording.broken
-        except Broken as e:
-            print("BROKEN:", e)
-            broken += 1
-        finally:
-            campaign.unmount(recording.scene)
-            os.close(recording.fd)
-            recording.scene.close("-k" in options)
+    made = lives = broken = 0
+    while made < cuts:
+        way = ("link", "copy")[lives % 2]
+        life = min(LIFE, max(1, cuts // 2), cuts - made)
+        broken += live_and_cut("%s/%d" % (seed, made), way, os.environ["BUILD"], folder, life, "-k" in options)
+        made += life
+        lives += 1
     shutil.rmtree(folder)
-    print("%d cuts, %d broken promises" % (cuts // 2 * 2, broken))
+    print("%d cuts, %d broken promises" % (made, broken))
     sys.exit(1 if broken else 0)
 
 
