@@ -34,6 +34,15 @@ void ramp_init(struct ramp *r, int64_t now)
 	*r = (struct ramp){ .target = 1, .proven = 1, .hold = RAMP_HOLD, .since = now, .ticked_at = now };
 }
 
+/* When the next trial of a kind that failed is due; each time later. */
+static int64_t put_off(struct ramp *r, int64_t now)
+{
+	int64_t when = now + r->hold;
+
+	r->hold = r->hold * 2 < RAMP_HOLD_MAX ? r->hold * 2 : RAMP_HOLD_MAX;
+	return when;
+}
+
 /* No more than N until WHEN, whatever was tried. */
 static void stay(struct ramp *r, unsigned n, int64_t when, const struct ramp_view *v, int64_t now)
 {
@@ -52,7 +61,8 @@ void ramp_lost(struct ramp *r, const struct ramp_view *v, int64_t now)
 		return;
 	}
 	r->had = min(r->had, v->used);
-	stay(r, v->used, now + r->hold, v, now);
+	/* Of many that are refused at the same time the first one counts. */
+	stay(r, v->used, now >= r->more_at ? put_off(r, now) : r->more_at, v, now);
 }
 
 void ramp_denied(struct ramp *r, const struct ramp_view *v, int64_t now)
@@ -110,7 +120,8 @@ static int64_t time_left(const struct ramp_view *v, uint64_t rate)
 
 static bool may_try_more(const struct ramp *r, const struct ramp_view *v, int64_t now)
 {
-	return v->able && v->left != UINT64_MAX && v->left >= RAMP_BYTES && r->target < v->limit && now >= r->more_at;
+	return v->able && v->left != UINT64_MAX && v->left >= RAMP_BYTES && r->target < v->limit &&
+		now >= r->more_at;
 }
 
 /* At RATE: the number to try; the present one when none is worth it. */
@@ -136,16 +147,7 @@ static unsigned fewer(const struct ramp *r, const struct ramp_view *v, uint64_t 
 /* Whether more connections that carry MANY are worth it where fewer carry FEW. */
 static bool pays(uint64_t few, uint64_t many)
 {
-	return (double)many * 100 >= (double)few * (100 + RAMP_GAIN_PERCENT);
-}
-
-/* The next trial of this kind waits longer. */
-static int64_t put_off(struct ramp *r, int64_t now)
-{
-	int64_t when = now + r->hold;
-
-	r->hold = r->hold * 2 < RAMP_HOLD_MAX ? r->hold * 2 : RAMP_HOLD_MAX;
-	return when;
+	return (double)many * 100 > (double)few * (100 + RAMP_GAIN_PERCENT);
 }
 
 /* The trial of `target` has carried RATE: was it worth it? */

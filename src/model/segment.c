@@ -231,7 +231,8 @@ static double fair_share(const struct segments *s, double typical, int64_t now)
 static bool split(struct segments *s, int64_t now, struct extent *ret)
 {
 	struct segment *longest = NULL;
-	double typical = typical_rate(s), share = fair_share(s, typical, now), time = SEGMENT_SPLIT_TIME, part;
+	double typical = typical_rate(s), share = fair_share(s, typical, now), part;
+	double time = s->reach * 2 > SEGMENT_SPLIT_TIME ? s->reach * 2 : SEGMENT_SPLIT_TIME;
 	uint64_t left, cut;
 
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
@@ -384,8 +385,10 @@ void segments_moved(struct segments *s, unsigned slot, uint64_t bytes, int64_t n
 	struct segment *g = &s->v[slot];
 
 	assert(g->used && bytes <= g->end - g->next);
-	if (!g->flowing)
+	if (!g->flowing) {
 		g->began = now;
+		s->reach = now - g->since;
+	}
 	g->flowing = true;
 	g->next += bytes;
 	g->last = s->moved_at = now;

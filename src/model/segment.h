@@ -27,7 +27,7 @@
 #define SEGMENT_TICK_FIRST (20 * NSEC_PER_MSEC) /* while segments_is_beginning */
 #define SEGMENT_RATE_TIME NSEC_PER_SEC          /* rates are of about the last second: some servers send in bursts */
 #define SEGMENT_SPLIT_BYTES (UINT64_C(128) << 10) /* the smallest piece worth a request */
-#define SEGMENT_SPLIT_TIME (300 * NSEC_PER_MSEC)
+#define SEGMENT_SPLIT_TIME (300 * NSEC_PER_MSEC) /* and time; or twice what a first byte takes */
 #define SEGMENT_TAIL_SILENCE (2 * NSEC_PER_SEC) /* of a segment that others could take over */
 #define SEGMENT_NEAR (UINT64_C(1) << 20)       /* a segment so close before a wanted offset serves it */
 
@@ -54,6 +54,7 @@ struct segments {
 	uint64_t moved;             /* bytes that came, ever */
 	int64_t moved_at;           /* when the last one came */
 	int64_t sampled_at;
+	int64_t reach;              /* from the last segment's start to its first byte */
 	struct ramp ramp;
 };
 

@@ -11,6 +11,7 @@ static void test_server_limits_each(void **state)
 	begin(&r, 2048 * MIB, 16);
 	assert_true(finish(&r) < ideal(2048 * MIB, 16 * 20 * MIB, 4));
 	assert_int_equal(r.most, 16);
+	assert_int_equal(r.starts, 16); /* even parts: none is cut again */
 
 	r = (struct run){ .server = { .per_connection = 20 * MIB, .burst = 2 * MIB } };
 	begin(&r, 512 * MIB, 16);
@@ -104,6 +105,21 @@ static void test_line_with_delay(void **state)
 	assert_true(finish(&r) < ideal(1200 * MIB, 12 * MIB, 4));
 }
 
+/* What is left takes less time than a request for a part of it: nobody asks. */
+static void test_end_of_a_line_with_delay(void **state)
+{
+	struct run r = { .server = { .per_connection = MIB, .round_trip = NSEC_PER_SEC } };
+	unsigned starts;
+
+	begin(&r, 128 * MIB, 4);
+	while (segments_left(&r.s) > 7 * MIB)
+		step(&r);
+	starts = r.starts;
+	finish(&r);
+	assert_int_equal(r.most, 4);
+	assert_int_equal(r.starts, starts);
+}
+
 /* Loss keeps each connection far below what the line carries. */
 static void test_line_with_loss(void **state)
 {
@@ -137,9 +153,10 @@ static void test_no_trial_for_little(void **state)
 	assert_int_equal(r.most, 1);
 
 	r = (struct run){ .server = { .per_connection = 1 * MIB } };
-	begin(&r, 13 * MIB, 16); /* two MiB for each */
+	begin(&r, 13 * MIB, 16); /* two MiB for each, and even parts */
 	finish(&r);
 	assert_int_equal(r.most, 6);
+	assert_int_equal(r.starts, 6);
 }
 
 static void test_no_trial_without_ranges_or_under_own_limit(void **state)
@@ -185,6 +202,9 @@ static void test_unanswered(void **state)
 	struct run r = { .server = { .per_connection = 10 * MIB, .workers = 5 } };
 
 	begin(&r, 1000 * MIB, 16);
+	while (r.now - r.begun < SECONDS(8))
+		step(&r);
+	assert_int_equal(r.s.used, 5);
 	assert_true(finish(&r) < ideal(1000 * MIB, 5 * 10 * MIB, 10));
 }
 
@@ -308,6 +328,7 @@ int main(void)
 		cmocka_unit_test(test_line_is_full_with_one),
 		cmocka_unit_test(test_a_stall_is_no_limit),
 		cmocka_unit_test(test_line_with_delay),
+		cmocka_unit_test(test_end_of_a_line_with_delay),
 		cmocka_unit_test(test_line_with_loss),
 		cmocka_unit_test(test_long_file_from_a_server_that_limits),
 		cmocka_unit_test(test_no_trial_for_little),
