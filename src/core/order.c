@@ -1,7 +1,7 @@
 /* The mover's orders: what is sent when, and what it means when it comes back (SYNC and VERIFY: sync.c).
  *
- *	SYNC     at most one per job at a time, each SYNC_INTERVAL while bytes come, and at once when nothing
- *	         of the job is running: a job is `transferred` only when all its bytes are on disk
+ *	SYNC     at most one per job at a time, each SYNC_INTERVAL or SYNC_BATCH while bytes come, and at once
+ *	         when nothing of the job is running: a job is `transferred` only when all its bytes are on disk
  *	VERIFY   one per file with a checksum, when its last byte came
  *	PREPARE  when the job is COMPLETING and quiet; its inodes are saved before PLACE is sent (invariant 6)
  *	PLACE

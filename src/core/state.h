@@ -211,7 +211,8 @@ struct core {
 	size_t nforgotten, forgotten_cap;
 };
 
-#define SYNC_INTERVAL (2 * NSEC_PER_SEC) /* what a crash may cost */
+#define SYNC_INTERVAL (2 * NSEC_PER_SEC) /* what a crash may cost, */
+#define SYNC_BATCH 1024                  /* or so many small files: saved while others are fetched */
 
 /* --- core.c ---------------------------------------------------------------------------------- */
 

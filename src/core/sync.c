@@ -57,7 +57,7 @@ int64_t order_sync_deadline(const struct run *run)
 {
 	if (run->syncing || !run->synced_at)
 		return INT64_MAX;
-	return run->synced_at + SYNC_INTERVAL;
+	return run->nunsynced >= SYNC_BATCH ? 0 : run->synced_at + SYNC_INTERVAL;
 }
 
 static bool put_snapshot(struct order *o, uint32_t file, uint32_t generation, const struct extents *have)

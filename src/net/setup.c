@@ -15,6 +15,7 @@
 /* One recv of libcurl; at 256 KiB and more one connection is at the limit of recv and pwrite. Memory
  * that is not reached is not touched, so a small file does not pay for it. */
 #define RECEIVE_BUFFER (512L << 10)
+#define NO_NETRC_FRESH (500 * NSEC_PER_MSEC)
 
 static bool is_http_url(const char *url)
 {
@@ -238,6 +239,22 @@ static void keep_login(struct conn *c)
 	curl_url_cleanup(u);
 }
 
+/* Most users have none, and a look for it costs a small file as much as its recv: believed for a while. */
+static bool open_netrc(struct conn *c, const struct fetch_options *o)
+{
+	struct worker *w = c->worker;
+	int r;
+
+	if (o->shared || (w->no_netrc.until > w->now && w->no_netrc.uid == o->uid))
+		return false;
+	r = home_open(o, ".netrc", &c->netrc_fd);
+	if (r == -ENOENT) {
+		w->no_netrc.uid = o->uid;
+		w->no_netrc.until = w->now + NO_NETRC_FRESH;
+	}
+	return r == 0;
+}
+
 static void set_login(struct conn *c, bool own, const char *url)
 {
 	const struct fetch_options *o = c->transfer->fetch->options;
@@ -251,7 +268,7 @@ static void set_login(struct conn *c, bool own, const char *url)
 		return;
 	if (o->credentials) {
 		curl_easy_setopt(c->easy, CURLOPT_USERPWD, o->credentials);
-	} else if (!o->shared && home_open(o, ".netrc", &c->netrc_fd) == 0) {
+	} else if (open_netrc(c, o)) {
 		curl_easy_setopt(c->easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
 		curl_easy_setopt(c->easy, CURLOPT_NETRC_FILE, home_fd_path(c->netrc_fd, path));
 	}

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 
 #define EVENTS_MAX 128
+#define OUTBOX_MAX 32
+#define OUTBOX_TIME (2 * NSEC_PER_MSEC)
 #define TICK_WANTED (20 * NSEC_PER_MSEC) /* while a reader waits for bytes */
 
 /* --- sockets of libcurl -------------------------------------------------------------------------------- */
@@ -132,10 +134,35 @@ static int timeout_ms(int64_t deadline)
 	return left < 60000 ? (int)left : 60000;
 }
 
+static void send_reports(struct worker *w)
+{
+	if (w->outbox)
+		mailbox_send_all(w->shared->reports, w->outbox);
+	w->outbox = NULL;
+	w->outbox_tail = &w->outbox;
+	w->noutbox = 0;
+}
+
+/* Reports wait while sockets have something to say: each wakes the core, which costs as much as a recv. */
+static bool reports_may_wait(const struct worker *w)
+{
+	return w->outbox && w->noutbox < OUTBOX_MAX && clock_now() - w->outbox_since < OUTBOX_TIME;
+}
+
+static int wait_for_events(struct worker *w, struct epoll_event *events)
+{
+	int n = reports_may_wait(w) ? epoll_wait(w->epoll, events, EVENTS_MAX, 0) : 0;
+
+	if (n > 0)
+		return n;
+	send_reports(w);
+	return epoll_wait(w->epoll, events, EVENTS_MAX, timeout_ms(next_deadline(w)));
+}
+
 static void sleep_and_serve(struct worker *w)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int n = epoll_wait(w->epoll, events, EVENTS_MAX, timeout_ms(next_deadline(w)));
+	int n = wait_for_events(w, events);
 	uint64_t count;
 	int running;
 
@@ -239,17 +266,11 @@ static void take(struct worker *w)
 
 void worker_report(struct worker *w, struct mail *mail)
 {
+	if (!w->noutbox++)
+		w->outbox_since = w->now;
 	mail->next = NULL;
 	*w->outbox_tail = mail;
 	w->outbox_tail = &mail->next;
-}
-
-static void send_reports(struct worker *w)
-{
-	if (w->outbox)
-		mailbox_send_all(w->shared->reports, w->outbox);
-	w->outbox = NULL;
-	w->outbox_tail = &w->outbox;
 }
 
 static void stop_all(struct worker *w)
@@ -277,7 +298,6 @@ static void *run(void *arg)
 		while ((t = TAILQ_FIRST(&w->news)))
 			transfer_news(t);
 		take(w);
-		send_reports(w);
 	}
 	stop_all(w);
 	send_reports(w);

@@ -1,8 +1,8 @@
 /* A worker thread: one curl multi, driven by epoll, and the transfers that it took from the gate.
  *
  * A round: sleep; sockets and timers into curl; drain curl's messages, then act on them; orders; a
- * tick for all transfers when it is due; unpause what the buckets allow; news to the core; take new
- * transfers for the connections that ended. Nothing in a round blocks but the disk.
+ * tick for all transfers when it is due; unpause what the buckets allow; news for the core; take new
+ * transfers for the connections that ended. Reports go to the core before the thread sleeps. Nothing in a round blocks but the disk.
  *
  * multi_socket_action with our own epoll: for many small files a fifth faster than curl_multi_poll.
  */
@@ -52,10 +52,16 @@ struct worker {
 	struct transfers news;          /* have something to report at the end of the round */
 	struct conns paused;            /* by our buckets, in the order of asking */
 	struct conns idle, finished;    /* easy handles to use again; ended in this round */
-	struct mail *outbox, **outbox_tail; /* reports of this round: one wake of the core for all */
+	struct mail *outbox, **outbox_tail; /* reports that wait: one wake of the core for many */
+	unsigned noutbox;
+	int64_t outbox_since;
 	unsigned nidle;
 	unsigned released;              /* connections given back in this round */
 	unsigned wanting;               /* transfers that a reader waits for */
+	struct {
+		uid_t uid;
+		int64_t until;
+	} no_netrc;                     /* a user who had none a moment ago */
 	struct watch *watches;
 	size_t nwatches;
 };
@@ -63,7 +69,7 @@ struct worker {
 int worker_start(const struct shared *shared, struct worker **ret);
 void worker_wake(struct worker *w);            /* any thread */
 void worker_limits_changed(struct worker *w);  /* any thread: paused connections ask again */
-void worker_report(struct worker *w, struct mail *mail); /* its own thread: sent at the end of the round */
+void worker_report(struct worker *w, struct mail *mail); /* its own thread: sent soon */
 struct watch *worker_watch(struct worker *w, int fd); /* NULL: out of memory */
 /* CURLOPT_CLOSESOCKETFUNCTION; ARG is the worker, since a socket outlives the conn it was made for. */
 int worker_on_close(void *arg, curl_socket_t fd);
