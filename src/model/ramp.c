@@ -130,7 +130,7 @@ static unsigned more(const struct ramp *r, const struct ramp_view *v, uint64_t r
 	bool slow = rate / r->target < RAMP_FAST && r->hold == RAMP_HOLD;
 	unsigned n = slow ? v->limit : min(r->target * 2, v->limit);
 
-	if (!may_try_more(r, v, now) || time_left(v, rate) < RAMP_TIME)
+	if (!may_try_more(r, v, now) || time_left(v, rate) < (slow ? RAMP_TIME : RAMP_TIME_FAST))
 		return r->target;
 	if (v->left / RAMP_PIECE < n)
 		n = (unsigned)(v->left / RAMP_PIECE);

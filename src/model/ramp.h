@@ -35,7 +35,8 @@
 #define RAMP_RETRIES 3                         /* so often */
 #define RAMP_BYTES (UINT64_C(4) << 20)         /* less than this left: not worth a connection; */
 #define RAMP_PIECE (UINT64_C(2) << 20)         /* and for each at least this */
-#define RAMP_TIME NSEC_PER_SEC                 /* left at the present rate: likewise */
+#define RAMP_TIME NSEC_PER_SEC                 /* left at the present rate: likewise; */
+#define RAMP_TIME_FAST (2 * NSEC_PER_SEC)      /* where little is to be gained */
 #define RAMP_LASTS (20 * NSEC_PER_SEC)         /* left at the present rate: fewer may do as well */
 
 /* What there is. */
