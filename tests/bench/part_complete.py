@@ -6,9 +6,9 @@ from bench import GIB, Daemon, Nginx, Part, Sample, noise, settle, wall
 FILES = 10000
 
 
-def one_mv(bench):
+def one_mv(bench, disk):
     def run():
-        source, target = (tempfile.mkdtemp(dir=os.path.join(bench.disk, "mv")) for _ in range(2))
+        source, target = (tempfile.mkdtemp(dir=os.path.join(disk, "mv")) for _ in range(2))
         for i in range(FILES):
             noise(os.path.join(source, "f%05d" % i), 4096)
         settle()
@@ -41,11 +41,12 @@ def run(bench):
         noise(os.path.join(root, "s", "f%05d" % i), 4096)
     big = (1 if bench.quick else 4) * GIB
     noise(os.path.join(root, "big"), big)
-    os.makedirs(os.path.join(bench.disk, "mv"))
+    disk = bench.fresh_ext4()
+    os.makedirs(os.path.join(disk, "mv"))
     nginx = Nginx(bench, root)
-    daemon = Daemon(bench, os.path.join(bench.disk, "complete"))
+    daemon = Daemon(bench, os.path.join(disk, "complete"))
     lines = ["%s/s/f%05d" % (nginx.url, i) for i in range(FILES)]
-    samples = bench.rounds_of({"xferfs": one_complete(daemon, lines), "mv and sync": one_mv(bench),
+    samples = bench.rounds_of({"xferfs": one_complete(daemon, lines), "mv and sync": one_mv(bench, disk),
                                "xferfs, commit=tree": one_complete(daemon, lines, tree=True)}, bench.rounds + 2)
     part.comparison("Completing 10,000 files of 4 KiB on ext4", samples, files=FILES)
     part.verdict("completing 10,000 files: time against mv and sync", wall(samples["xferfs"]) / wall(samples["mv and sync"]), 1.5, most=True)

@@ -43,7 +43,7 @@ done
 # --- what is needed -----------------------------------------------------------------------------
 
 packages="gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libcurl4-openssl-dev libinih-dev
-	libsqlite3-dev libssl-dev fuse3 python3 openssl util-linux procps iproute2
+	libsqlite3-dev libssl-dev fuse3 python3 openssl util-linux procps iproute2 e2fsprogs
 	nginx-light curl aria2 wget wget2 lftp axel"
 missing=''
 for p in $packages; do
