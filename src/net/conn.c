@@ -109,7 +109,7 @@ int conn_open(struct transfer *t, unsigned slot, struct site *site, struct conn 
 	c->hops = 0;
 	c->fd = -1;
 	c->gap = 0;
-	c->sampled = t->plan.v[slot].next;
+	c->ticked = t->plan.v[slot].next;
 	c->paused = c->finished = c->cut = c->restart = c->added = false;
 	if (site->moved)
 		c->url = strdup(site->moved);
@@ -348,6 +348,7 @@ size_t conn_on_body(char *data, size_t size, size_t n, void *arg)
 		return CURL_WRITEFUNC_ERROR;
 	}
 	note_gap(c, g);
+	balance_moved(t->balance, len);
 	segments_moved(&t->plan, c->slot, len, c->worker->now);
 	if (t->wanting)
 		transfer_has_news(t);
@@ -375,21 +376,28 @@ int conn_on_open(void *arg, curl_socket_t fd, curlsocktype purpose)
 	return CURL_SOCKOPT_OK;
 }
 
-void conn_tick(struct conn *c, bool background)
+void conn_tick(struct conn *c)
 {
-	const struct segment *g = &c->transfer->plan.v[c->slot];
+	struct transfer *t = c->transfer;
+	const struct segment *g = &t->plan.v[c->slot];
 	struct watch *watch = c->fd >= 0 ? worker_watch(c->worker, c->fd) : NULL;
+	struct background_tick tick = { .now = c->worker->now, .low = transfer_is_background(t) };
+	uint32_t rtt_us;
 
 	if (!watch)
 		return;
 	note_gap(c, g);
-	if (background_tick(&watch->background, c->fd, background, c->worker->now,
-	    g->next > c->sampled ? g->next - c->sampled : 0, c->gap)) {
-		c->sampled = g->next;
-		c->gap = 0;
-	}
-	if (background_holds(&watch->background))
-		c->transfer->plan.throttled = true;
+	tick.gap = c->gap;
+	tick.bytes = g->next > c->ticked ? g->next - c->ticked : 0;
+	/* Streams of several jobs share one window. */
+	if (!c->answer.http2)
+		tick.portion = balance_portion(t->balance);
+	rtt_us = background_tick(&watch->background, c->fd, &tick);
+	balance_note_rtt(t->balance, rtt_us);
+	c->ticked = g->next;
+	c->gap = 0;
+	if (tick.portion.contested || background_holds(&watch->background))
+		t->plan.throttled = true;
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------ */

@@ -32,8 +32,8 @@ struct conn {
 	CURLcode code;            /* once finished */
 	int64_t wake_at;          /* paused: when to ask the buckets again */
 	int fd;                   /* the socket, while bytes are waited for; -1 */
-	int64_t gap;              /* the longest time without a byte, and `next` of its segment, */
-	uint64_t sampled;         /* since the last sample for net/background */
+	int64_t gap;              /* the longest time without a byte since the last tick, */
+	uint64_t ticked;          /* and `next` of its segment then */
 	/* what was asked */
 	bool ranged, if_ranged, is_http;
 	struct curl_slist *headers;
@@ -60,7 +60,7 @@ void conn_close(struct conn *c);
  * returns true. */
 bool conn_continues(struct conn *c, CURLcode code);
 void conn_unpause(struct conn *c);
-void conn_tick(struct conn *c, bool background); /* gives way to other traffic, if BACKGROUND */
+void conn_tick(struct conn *c); /* gives way to other jobs, and in the background to other traffic */
 void conn_destroy(struct conn *c); /* of the idle list, when the worker ends */
 
 /* --- setup.c: everything that is set on the handle for one request ------------------------------------ */

@@ -109,6 +109,7 @@ void engine_stop(struct engine *e)
 		worker_stop(e->workers[i]);
 	gate_free(e->shared.gate);
 	throttle_free(e->shared.throttle);
+	balance_free(e->shared.balance);
 	free(e->shared.protocols);
 	options_release(&e->shared.options);
 	free(e);
@@ -134,6 +135,8 @@ int engine_start(const struct engine_options *options, struct blobs *blobs, stru
 	e->shared.reports = reports;
 	e->shared.protocols = comma_separated(e->shared.options.schemes);
 	r = e->shared.protocols ? throttle_new(e->shared.options.limit_per_host, &e->shared.throttle) : -ENOMEM;
+	if (r == 0)
+		r = balance_new(&e->shared.balance);
 	if (r == 0)
 		r = gate_new(e->shared.options.connections, e->shared.options.connections_per_host, &e->shared.gate);
 	while (r == 0 && e->nworkers < e->shared.options.workers) {

@@ -103,6 +103,7 @@ static void transfer_end(struct transfer *t, const struct failure *why)
 	gate_leave(w->shared->gate, &t->ticket);
 	w->released++;
 	throttle_leave(w->shared->throttle, t->bucket);
+	balance_leave(w->shared->balance, t->balance);
 	report_end(t, w->shared->reports, &own, t->unverified && own.outcome == OUTCOME_DONE);
 	transfer_free(t);
 }
@@ -280,6 +281,7 @@ static int prepare(struct transfer *t)
 {
 	const struct engine_options *o = &t->worker->shared->options;
 	struct fetch *f = t->fetch;
+	bool room;
 	int r;
 
 	/* size=0 must be asked for too, or there would be no blob. */
@@ -297,7 +299,10 @@ static int prepare(struct transfer *t)
 	if (r == 0 && f->digest_kind != DIGEST_NONE && !extents_contain(&f->have, 0, 1))
 		r = digest_new(f->digest_kind, &t->digest);
 	t->bucket = throttle_join(t->worker->shared->throttle, f->serial);
-	if (r == 0 && !t->bucket)
+	t->balance = balance_join(t->worker->shared->balance, f->serial, t->priority, &room);
+	if (room)
+		t->worker->tick_at = t->worker->now;
+	if (r == 0 && (!t->bucket || !t->balance))
 		r = -ENOMEM;
 	return r;
 }
@@ -416,6 +421,8 @@ void transfer_tick(struct transfer *t)
 	int r = 0;
 
 	t->plan.throttled = t->was_paused;
+	if (t->was_paused)
+		atomic_store(&t->balance->limited, true);
 	t->was_paused = false;
 	for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
 		if (t->conns[i] && t->conns[i]->paused) {
@@ -423,7 +430,7 @@ void transfer_tick(struct transfer *t)
 			t->plan.throttled = true;
 		}
 		if (t->conns[i])
-			conn_tick(t->conns[i], transfer_is_background(t));
+			conn_tick(t->conns[i]);
 	}
 	if (segments_stalled(&t->plan, w->now)) {
 		end_with(t, OUTCOME_TIMEOUT, 0, "the server has not sent a byte for too long");

@@ -37,6 +37,7 @@ struct transfer {
 	struct fetch *fetch;
 	enum job_priority priority;
 	struct throttle_job *bucket;
+	struct balance_job *balance;
 	struct segments plan;
 	struct conn *conns[SEGMENTS_MAX]; /* by slot of the plan */
 	unsigned slots;          /* connections that the gate counts */

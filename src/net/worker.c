@@ -213,6 +213,8 @@ static void obey(struct worker *w)
 
 	while ((t = gate_orders(w->shared->gate, w, &orders, &want, &priority))) {
 		t->priority = priority;
+		if (orders & ORDER_PRIORITY)
+			balance_prioritise(w->shared->balance, t->balance, priority);
 		if (orders & ORDER_WANT)
 			transfer_want(t, want);
 		if (orders & (ORDER_CEASE | ORDER_LEAVE))
@@ -227,6 +229,7 @@ static void tick(struct worker *w)
 	struct transfer *t, *next;
 
 	w->tick_at = w->now + (w->wanting ? TICK_WANTED : SEGMENT_TICK);
+	balance_tick(w->shared->balance, w->now);
 	for (t = TAILQ_FIRST(&w->transfers); t; t = next) {
 		next = TAILQ_NEXT(t, link);
 		transfer_tick(t);

@@ -29,6 +29,7 @@ struct shared {
 	struct mailbox *reports;
 	struct gate *gate;
 	struct throttle *throttle;
+	struct balance *balance;
 };
 
 struct watch {                          /* by file descriptor */

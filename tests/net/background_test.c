@@ -31,7 +31,7 @@ static void test_marks(void **state)
 	assert_int_equal(option(four, IPPROTO_IP, IP_TOS), 0);
 	background_open(&b, four, true);
 	assert_int_equal(option(four, IPPROTO_IP, IP_TOS), LOWER_EFFORT);
-	background_tick(&b, four, false, 1, 0, 0);
+	background_tick(&b, four, &(struct background_tick){ .now = 1 });
 	assert_int_equal(option(four, IPPROTO_IP, IP_TOS), 0);
 	if (six < 0)
 		return;
