@@ -24,10 +24,14 @@ def timed(*argv):
 
 
 def stat_all(daemon, jobs):
-    begun = time.monotonic()
-    for i in range(jobs):
-        os.stat(daemon.path("job%06d" % i, "state"))
-    return time.monotonic() - begun
+    """The best of three: a tenth of a second is a moment's noise."""
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        for i in range(jobs):
+            os.stat(daemon.path("job%06d" % i, "state"))
+        took.append(time.monotonic() - begun)
+    return min(took)
 
 
 def one(bench, jobs):
