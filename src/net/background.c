@@ -92,7 +92,7 @@ static void count(struct background *b, const struct background_tick *t)
 {
 	/* No file came over it for a while: what was counted is of another time. */
 	if (t->now - b->ticked_at > 2 * YIELD_INTERVAL) {
-		b->since = b->ticked_at = t->now;
+		b->since = b->ticked_at = b->yield.sampled_at = t->now;
 		b->bytes = 0;
 		b->gap = 0;
 		hold_init(&b->hold);
@@ -140,7 +140,8 @@ uint32_t background_tick(struct background *b, int fd, const struct background_t
 	if (due)
 		sample(b, t->now, &m);
 	take_portion(b, t->portion, &m);
-	if (window_of(b) != window)
+	/* The kernel forgets it when it makes the buffer larger. */
+	if (window_of(b) != window || m.offered > window)
 		offer(fd, window_of(b));
 	return m.rtt_us;
 }

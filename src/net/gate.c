@@ -14,6 +14,7 @@
 /* Hosts that are looked at when the limit of all connections is reached; those that got one go to the
  * end of their list, so the others have their turn. */
 #define HOSTS_LOOKED_AT 256
+#define TRY_MORE_AFTER (10 * NSEC_PER_SEC)
 #define RELIEVE_INTERVAL (40 * NSEC_PER_MSEC)
 
 struct host {
@@ -21,6 +22,7 @@ struct host {
 	TAILQ_ENTRY(host) link;    /* bucket */
 	TAILQ_ENTRY(host) waits;   /* `listed` */
 	struct hosts *listed;      /* gate->ready[] or ->full; NULL: nothing waits */
+	int64_t refused_at;        /* when it allowed fewer than we have for each, or was tried with one more */
 	unsigned refs;             /* transfers */
 	char origin[];
 };
@@ -403,6 +405,39 @@ void gate_leave(struct gate *g, struct ticket *t)
 	pthread_mutex_unlock(&g->lock);
 }
 
+bool gate_refused(struct gate *g, struct ticket *t, int64_t now)
+{
+	struct host *h;
+	unsigned others;
+
+	pthread_mutex_lock(&g->lock);
+	h = host_of(t);
+	others = h->place.busy - t->connections;
+	if (t->orders & (ORDER_CEASE | ORDER_LEAVE))
+		others = 0;
+	if (others) {
+		h->place.max = others;
+		h->refused_at = now;
+		host_relist(g, h, false);
+	}
+	pthread_mutex_unlock(&g->lock);
+	return others;
+}
+
+void gate_back(struct gate *g, struct ticket *t)
+{
+	pthread_mutex_lock(&g->lock);
+	if (t->orders)
+		TAILQ_REMOVE(&t->worker->member.orders, t, order_link);
+	run_out(g, t);
+	t->worker->member.running--;
+	t->worker = NULL;
+	t->orders = 0;
+	t->movable = t->leaving = false;
+	wait_in(g, t);
+	pthread_mutex_unlock(&g->lock);
+}
+
 struct transfer *gate_drain(struct gate *g)
 {
 	struct transfer *taken = NULL;
@@ -459,19 +494,35 @@ static void relieve(struct place *p, const struct ticket *next, int64_t now, voi
 	wake(t->worker);
 }
 
-void gate_relieve(struct gate *g, int64_t now, void (*wake)(struct worker *w))
+/* One more connection than a host allowed a while ago. */
+static unsigned try_more(struct gate *g, struct host *h, int64_t now)
 {
-	struct host *h;
+	if (h->place.max >= g->max_per_host || now - h->refused_at < TRY_MORE_AFTER)
+		return 0;
+	h->place.max++;
+	h->refused_at = now;
+	host_relist(g, h, false);
+	return 1;
+}
+
+unsigned gate_relieve(struct gate *g, int64_t now, void (*wake)(struct worker *w))
+{
+	struct host *h, *next;
+	unsigned rooms = 0;
 
 	pthread_mutex_lock(&g->lock);
 	if (g->all.nwaiting && now - g->relieved_at >= RELIEVE_INTERVAL) {
 		g->relieved_at = now;
-		TAILQ_FOREACH(h, &g->full, waits)
+		for (h = TAILQ_FIRST(&g->full); h; h = next) {
+			next = TAILQ_NEXT(h, waits);
 			relieve(&h->place, place_next(&h->place), now, wake);
+			rooms += try_more(g, h, now);
+		}
 		if (place_is_full(&g->all))
 			relieve(&g->all, best(g), now, wake);
 	}
 	pthread_mutex_unlock(&g->lock);
+	return rooms;
 }
 
 /* --- orders -------------------------------------------------------------------------------------- */

@@ -45,9 +45,15 @@ void gate_less(struct gate *g, struct ticket *t);
 bool gate_wanted(struct gate *g, struct ticket *t);
 /* Whether T can be stopped and go on later from where it is; false until said. */
 void gate_set_movable(struct gate *g, struct ticket *t, bool movable);
+/* The host of T, which runs with one connection, refuses that one. True: it serves others of ours, so as
+ * many as these are taken for what it allows, until it is tried with one more. T, to which nothing has
+ * happened yet, is then to go back to those that wait: gate_back, after which it is no more the worker's. */
+bool gate_refused(struct gate *g, struct ticket *t, int64_t now);
+void gate_back(struct gate *g, struct ticket *t);
 /* Tells transfers to leave for others, at most one per place and call; for workers to call at each
- * tick, it does its work once. Calls WAKE, under the lock, for the worker of each. */
-void gate_relieve(struct gate *g, int64_t now, void (*wake)(struct worker *w));
+ * tick, it does its work once. Calls WAKE, under the lock, for the worker of each. Gives how many
+ * connections there are more than before, for the caller to take. */
+unsigned gate_relieve(struct gate *g, int64_t now, void (*wake)(struct worker *w));
 /* The transfer ends: forgets it, with its last connection. */
 void gate_leave(struct gate *g, struct ticket *t);
 /* Any waiting transfer, taken out, when the engine stops; NULL: none. */

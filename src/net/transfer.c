@@ -82,6 +82,21 @@ static void give_slots_back(struct transfer *t, unsigned keep)
 	}
 }
 
+/* The worker and what all transfers share know nothing of T any more. */
+static void leave_worker(struct transfer *t)
+{
+	struct worker *w = t->worker;
+
+	transfer_want(t, SEGMENT_NONE);
+	if (t->in_news)
+		TAILQ_REMOVE(&w->news, t, news_link);
+	t->in_news = false;
+	TAILQ_REMOVE(&w->transfers, t, link);
+	w->released++;
+	throttle_leave(w->shared->throttle, take_ptr(t->bucket));
+	balance_leave(w->shared->balance, take_ptr(t->balance));
+}
+
 static void transfer_end(struct transfer *t, const struct failure *why)
 {
 	struct worker *w = t->worker;
@@ -95,15 +110,9 @@ static void transfer_end(struct transfer *t, const struct failure *why)
 			own.err = -r;
 		}
 	}
-	transfer_want(t, SEGMENT_NONE);
-	if (t->in_news)
-		TAILQ_REMOVE(&w->news, t, news_link);
-	TAILQ_REMOVE(&w->transfers, t, link);
+	leave_worker(t);
 	give_slots_back(t, 1);
 	gate_leave(w->shared->gate, &t->ticket);
-	w->released++;
-	throttle_leave(w->shared->throttle, t->bucket);
-	balance_leave(w->shared->balance, t->balance);
 	report_end(t, w->shared->reports, &own, t->unverified && own.outcome == OUTCOME_DONE);
 	transfer_free(t);
 }
@@ -181,13 +190,51 @@ static void transfer_step(struct transfer *t)
 	tick_soon(t);
 }
 
-/* Whether WHY may come from the number of connections that there were: then wait a little. */
+/* Whether WHY may come from the number of connections that there are. */
+static bool is_refusal(const struct failure *why)
+{
+	return why->outcome == OUTCOME_RESET || why->outcome == OUTCOME_CONNECT ||
+		why->outcome == OUTCOME_TIMEOUT /* ftp: 421 */ || why->http_status == 429 || why->http_status == 503;
+}
+
+/* What transfer_start has made is undone. */
+static void forget_start(struct transfer *t)
+{
+	t->slots = 0;
+	sites_release(t);
+	t->sites = NULL;
+	t->nsites = 0;
+	segments_release(&t->plan);
+	segments_init(&t->plan, t->fetch->size, 1, INT64_MAX, 0);
+	digest_free(take_ptr(t->digest));
+	failure_release(&t->failure);
+	t->failure = (struct failure){ .retry_after_s = -1 };
+	free(take_ptr(t->edges));
+	free(take_ptr(t->validator));
+	t->remote_size = SIZE_UNKNOWN;
+	t->movable = t->was_paused = false;
+	t->restarts = 0;
+}
+
+/* A host that serves others of ours, and says why with nothing but a refusal, allows no more than those:
+ * then T, of which nothing has come, waits as if it had never begun. */
+static bool step_back(struct transfer *t, const struct failure *why)
+{
+	struct gate *gate = t->worker->shared->gate;
+
+	if (t->plan.moved || t->begun || t->slots > 1 || why->retry_after_s >= 0 || !is_refusal(why) ||
+	    !gate_refused(gate, &t->ticket, t->worker->now))
+		return false;
+	leave_worker(t);
+	forget_start(t);
+	gate_back(gate, &t->ticket);
+	return true;
+}
+
+/* True: wait a little. */
 static bool may_wait(struct transfer *t, const struct failure *why)
 {
-	bool may = why->outcome == OUTCOME_RESET || why->outcome == OUTCOME_CONNECT ||
-		why->outcome == OUTCOME_TIMEOUT /* ftp: 421 */ || why->http_status == 429 || why->http_status == 503;
-
-	if (!t->had_several || !may)
+	if (!t->had_several || !is_refusal(why))
 		return false;
 	t->waits = t->plan.moved != t->waits_moved ? 1 : t->waits + 1;
 	t->waits_moved = t->plan.moved;
@@ -225,6 +272,8 @@ static void site_failed(struct transfer *t, struct site *site, bool moved, struc
 		free(take_ptr(site->moved)); /* where it led may be good for a while only: ask again */
 	} else if (!site->connections && other_site(t, site)) {
 		site->dead = true;
+	} else if (!t->plan.used && step_back(t, &t->failure)) {
+		return;
 	} else if (!t->plan.used && !may_wait(t, &t->failure)) {
 		struct failure last = t->failure;
 

@@ -234,7 +234,7 @@ static void tick(struct worker *w)
 		next = TAILQ_NEXT(t, link);
 		transfer_tick(t);
 	}
-	gate_relieve(w->shared->gate, w->now, worker_wake);
+	w->released += gate_relieve(w->shared->gate, w->now, worker_wake);
 }
 
 /* Those that pause again go to the end of the list with a later time, so the loop ends, and nobody is

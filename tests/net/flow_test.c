@@ -204,6 +204,44 @@ static void test_small_job_is_not_kept_waiting(void **state)
 	assert_int_equal(stopped, 1);
 }
 
+/* Of many small files a server answers three at a time, and refuses the others with 503. */
+static void test_host_that_allows_few(void **state)
+{
+	const uint32_t files = 24;
+
+	rig_stop(&rig);
+	rig_start(&rig, &(struct engine_options){ .connections_per_host = 12, .workers = 2 }, NULL);
+	for (uint32_t i = 0; i < files; i++) {
+		struct fetch *f = fetch_of("/few");
+
+		f->file = 1 + i;
+		rig_send(&rig, f);
+	}
+	for (uint32_t i = 0; i < files; i++)
+		assert_ends(rig_end(&rig), "done");
+	assert_true(fault_page(&server, "/few")->active_max > 3);
+}
+
+/* Nobody but the refused one: there is nothing to wait for. */
+static void test_host_that_allows_none(void **state)
+{
+	struct report *r;
+
+	rig_stop(&rig);
+	rig_start(&rig, &(struct engine_options){ .connections_per_host = 4 }, NULL);
+	for (uint32_t i = 0; i < 8; i++) {
+		struct fetch *f = fetch_of("/none");
+
+		f->file = 1 + i;
+		rig_send(&rig, f);
+	}
+	for (uint32_t i = 0; i < 8; i++) {
+		r = rig_end(&rig);
+		assert_int_equal(r->http_status, 503);
+		assert_ends(r, "http_status");
+	}
+}
+
 static void test_stop_with_all_kinds(void **state)
 {
 	unsigned ended = 0;
@@ -282,7 +320,8 @@ int main(void)
 		T(test_segments), T(test_one_connection), T(test_refused_segments),
 		T(test_change_between_segments), T(test_stalled_segment), T(test_mirrors),
 		T(test_wanted_place_comes_first), T(test_wanted_from_the_start), T(test_cease),
-		T(test_limits_and_order), T(test_small_job_is_not_kept_waiting), T(test_stop_with_all_kinds), T(test_limit_zero_and_free),
+		T(test_limits_and_order), T(test_small_job_is_not_kept_waiting), T(test_host_that_allows_few),
+		T(test_host_that_allows_none), T(test_stop_with_all_kinds), T(test_limit_zero_and_free),
 		T(test_cache_falls_back),
 	};
 

@@ -276,6 +276,49 @@ static void test_orders(void **state)
 	assert_null(gate_orders(gate, &worker, &orders, &want, &priority));
 }
 
+static void test_a_host_that_refuses_gets_fewer(void **state)
+{
+	struct ticket *v[6];
+	enum job_priority priority;
+	struct worker *wake;
+	unsigned orders;
+	uint64_t want;
+
+	for (unsigned i = 0; i < 6; i++)
+		v[i] = enter(1, PRIORITY_NORMAL, "h");
+	for (unsigned i = 0; i < 4; i++)
+		assert_ptr_equal(take(0), v[i]);
+	for (unsigned i = 2; i < 4; i++) {
+		assert_true(gate_refused(gate, v[i], 0));
+		gate_back(gate, v[i]);
+		gate_assert_sane(gate);
+	}
+	/* Two are served; the next begins when one of them ends, and the refused ones come again. */
+	assert_null(take(0));
+	leave(v[0]);
+	assert_ptr_equal(take(0), v[4]);
+	assert_null(take(0));
+	leave(v[1]);
+	assert_ptr_equal(take(0), v[5]);
+	leave(v[4]);
+	assert_ptr_equal(take(0), v[2]);
+	/* After a while it is tried with one more, and only with one. */
+	assert_int_equal(gate_relieve(gate, LATER - 1, no_wake), 0);
+	assert_int_equal(gate_relieve(gate, 2 * LATER - 1, no_wake), 1);
+	gate_assert_sane(gate);
+	assert_ptr_equal(take(2 * LATER), v[3]);
+	assert_int_equal(gate_relieve(gate, 2 * LATER, no_wake), 0);
+	/* Who is told to end does not go back. */
+	gate_order(gate, v[3]->id, ORDER_CEASE, 0, &wake);
+	assert_false(gate_refused(gate, v[3], 2 * LATER));
+	assert_non_null(gate_orders(gate, &worker, &orders, &want, &priority));
+	leave(v[3]);
+	leave(v[2]);
+	/* The only one is not refused for the sake of others. */
+	assert_false(gate_refused(gate, v[5], 2 * LATER));
+	leave(v[5]);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -284,6 +327,7 @@ int main(void)
 		T(test_priorities_are_strict), T(test_the_youngest_of_the_largest_job_makes_room),
 		T(test_jobs_with_one_each_keep_it), T(test_a_higher_job_takes_all_it_can_use),
 		T(test_segments_are_given_up_first), T(test_the_limit_of_all_is_shared_as_well), T(test_orders),
+		T(test_a_host_that_refuses_gets_fewer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@ static struct page pages[] = {
 	{ .path = "/lies", .size = 300000, .flags = PAGE_IGNORE_IF_RANGE },
 	{ .path = "/500", .size = 0, .status = 500 },
 	{ .path = "/503", .status = 503, .header = "Retry-After: 7" },
+	{ .path = "/none", .status = 503 },
 	{ .path = "/loop", .status = 302, .location = "/loop" },
 	{ .path = "/hop", .status = 302, .location = "/dated" },
 	{ .path = "/file", .status = 302, .location = "file:///etc/passwd" },
@@ -36,6 +37,7 @@ static struct page pages[] = {
 	{ .path = "/crawl", .size = 64 * MIB, .rate = 256 << 10 },
 	{ .path = "/other-size", .size = 12 * MIB - 1 },
 	{ .path = "/twelve", .size = 12 * MIB, .rate = 3 * MIB },
+	{ .path = "/few", .size = 16384, .rate = 160000, .refuse_above = 3 },
 	{ .path = "/a", .size = 50000, .rate = 200000 },
 };
 struct fault_server server;
