@@ -43,7 +43,9 @@ def shares(bench, part, daemon, url, seconds, line):
     jobs = [daemon.new_job(["%s/huge file%d" % (url, i)]) for i in range(4)]
     for job in jobs:
         daemon.put(job, "resume", "1")
-    time.sleep(4) # connections are begun and tried; the shares are of what follows
+    while min(came(daemon, job) for job in jobs) < 4 * MIB:
+        time.sleep(0.1)
+    time.sleep(3) # connections are begun and tried; the shares are of what follows
     before, begun = [came(daemon, job) for job in jobs], time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - begun
@@ -87,7 +89,7 @@ def run(bench):
         return None
     part = Part(bench, "shared", "A shared line")
     root = os.path.join(bench.memory, "www")
-    noise(os.path.join(root, "huge"), 2 * GIB)
+    noise(os.path.join(root, "huge"), GIB)
     sizes = [2, 8, 32] if bench.quick else [1, 4, 16, 32]
     for mib in sizes:
         noise(os.path.join(root, "%dm" % mib), mib * MIB)
