@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define HOST_BUCKETS 256
-#define PARTY_BUCKETS 1024
 #define ID_BUCKETS 4096
 /* Hosts that are looked at when the limit of all connections is reached; those that got one go to the
  * end of their list, so the others have their turn. */
@@ -37,7 +36,7 @@ struct gate {
 	struct hosts ready[PRIORITY_MAX]; /* with room for transfers that wait, by the highest priority of these */
 	struct hosts full;                /* without */
 	struct hosts by_origin[HOST_BUCKETS];
-	struct parties parties[PARTY_BUCKETS];
+	struct partybook parties;
 	struct tickets by_id[ID_BUCKETS];
 };
 
@@ -55,8 +54,7 @@ int gate_new(unsigned connections, unsigned per_host, struct gate **ret)
 		TAILQ_INIT(&g->ready[i]);
 	for (size_t i = 0; i < HOST_BUCKETS; i++)
 		TAILQ_INIT(&g->by_origin[i]);
-	for (size_t i = 0; i < PARTY_BUCKETS; i++)
-		TAILQ_INIT(&g->parties[i]);
+	partybook_init(&g->parties);
 	for (size_t i = 0; i < ID_BUCKETS; i++)
 		TAILQ_INIT(&g->by_id[i]);
 	*ret = g;
@@ -138,51 +136,6 @@ static bool has_room(const struct gate *g, const struct host *h)
 	return !place_is_full(&g->all) && !place_is_full(&h->place);
 }
 
-/* --- parties; lock held ----------------------------------------------------------------------------- */
-
-static struct parties *party_bucket(struct gate *g, const struct place *p, uint64_t serial)
-{
-	return &g->parties[(((uintptr_t)p >> 4) + serial) % PARTY_BUCKETS];
-}
-
-static struct party *party_find(struct gate *g, const struct place *p, uint64_t serial)
-{
-	struct party *y;
-
-	TAILQ_FOREACH(y, party_bucket(g, p, serial), bucket)
-		if (y->place == p && y->serial == serial)
-			return y;
-	return NULL;
-}
-
-static struct party *party_get(struct gate *g, struct place *p, struct party *job, uint64_t serial,
-	enum job_priority priority)
-{
-	struct party *y = party_find(g, p, serial);
-
-	if (!y) {
-		y = calloc(1, sizeof *y);
-		if (!y)
-			return NULL;
-		party_init(y, p, job, serial, priority);
-		TAILQ_INSERT_HEAD(party_bucket(g, p, serial), y, bucket);
-		if (job)
-			TAILQ_INSERT_HEAD(&job->parts, y, part);
-	}
-	y->refs++;
-	return y;
-}
-
-static void party_put(struct gate *g, struct party *y)
-{
-	if (!y || --y->refs)
-		return;
-	TAILQ_REMOVE(party_bucket(g, y->place, y->serial), y, bucket);
-	if (y->job != y)
-		TAILQ_REMOVE(&y->job->parts, y, part);
-	free(y);
-}
-
 /* --- tickets; lock held ------------------------------------------------------------------------------ */
 
 static void wait_in(struct gate *g, struct ticket *t)
@@ -209,6 +162,7 @@ static void run_in(struct gate *g, struct ticket *t)
 
 static void run_out(struct gate *g, struct ticket *t)
 {
+	ticket_set_denied(t, false);
 	for (int level = 0; level < PLACES; level++) {
 		place_unrun(t, level);
 		t->party[level]->place->leaving -= t->leaving;
@@ -241,7 +195,7 @@ static void forget(struct gate *g, struct ticket *t)
 
 	TAILQ_REMOVE(&g->by_id[t->id % ID_BUCKETS], t, all);
 	for (int level = 0; level < PLACES; level++) {
-		party_put(g, t->party[level]);
+		party_put(&g->parties, t->party[level]);
 		t->party[level] = NULL;
 	}
 	host_put(g, h);
@@ -296,10 +250,10 @@ static int enter(struct gate *g, struct ticket *t, const char *origin)
 
 	if (!h)
 		return -ENOMEM;
-	job = party_get(g, &g->all, NULL, t->serial, t->priority);
-	part = job ? party_get(g, &h->place, job, t->serial, t->priority) : NULL;
+	job = party_get(&g->parties, &g->all, NULL, t->serial, t->priority);
+	part = job ? party_get(&g->parties, &h->place, job, t->serial, t->priority) : NULL;
 	if (!part) {
-		party_put(g, job);
+		party_put(&g->parties, job);
 		host_put(g, h);
 		return -ENOMEM;
 	}
@@ -383,6 +337,7 @@ bool gate_more(struct gate *g, struct ticket *t)
 	ok = has_room(g, h) && !h->place.nwaiting && !(g->all.nwaiting && g->all.busy + 1 >= g->all.max);
 	if (ok)
 		change_connections(g, t, 1);
+	ticket_set_denied(t, !ok);
 	pthread_mutex_unlock(&g->lock);
 	return ok;
 }
@@ -391,6 +346,7 @@ void gate_less(struct gate *g, struct ticket *t)
 {
 	pthread_mutex_lock(&g->lock);
 	change_connections(g, t, -1);
+	ticket_set_denied(t, false);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -469,7 +425,8 @@ bool gate_wanted(struct gate *g, struct ticket *t)
 		next = best(g);
 		level = IN_ALL;
 	}
-	wanted = next && ticket_outranks(next, t, level);
+	wanted = next ? ticket_outranks(next, t, level) :
+		place_is_full(t->party[level]->place) && place_is_uneven(t->party[level]->place, t->party[level]);
 	pthread_mutex_unlock(&g->lock);
 	return wanted;
 }
@@ -554,7 +511,7 @@ void gate_prioritise(struct gate *g, uint64_t serial, enum job_priority priority
 	struct party *job;
 
 	pthread_mutex_lock(&g->lock);
-	job = party_find(g, &g->all, serial);
+	job = party_find(&g->parties, &g->all, serial);
 	if (job)
 		set_priority(g, job, priority, wake);
 	pthread_mutex_unlock(&g->lock);

@@ -41,7 +41,8 @@ struct transfer *gate_take(struct gate *g, struct worker *w, bool invited, int64
 /* One more connection for a running transfer; refused while another transfer could use it. */
 bool gate_more(struct gate *g, struct ticket *t);
 void gate_less(struct gate *g, struct ticket *t);
-/* Whether a transfer waits that has a better claim than T to one of T's several connections. */
+/* Whether a transfer waits that has a better claim than T to one of T's several connections, or another
+ * job was denied more though it has fewer. */
 bool gate_wanted(struct gate *g, struct ticket *t);
 /* Whether T can be stopped and go on later from where it is; false until said. */
 void gate_set_movable(struct gate *g, struct ticket *t, bool movable);

@@ -1,6 +1,7 @@
 #include "net/place.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 /* --- parties and their lists --------------------------------------------------------------------- */
 
@@ -14,12 +15,61 @@ void place_init(struct place *p, int level, unsigned max)
 	}
 }
 
-void party_init(struct party *y, struct place *p, struct party *job, uint64_t serial, enum job_priority priority)
+static void party_init(struct party *y, struct place *p, struct party *job, uint64_t serial, enum job_priority priority)
 {
 	*y = (struct party){ .place = p, .job = job ? job : y, .serial = serial, .priority = priority };
 	TAILQ_INIT(&y->parts);
 	TAILQ_INIT(&y->waiting);
 	TAILQ_INIT(&y->running);
+}
+
+void partybook_init(struct partybook *b)
+{
+	for (size_t i = 0; i < PARTY_BUCKETS; i++)
+		TAILQ_INIT(&b->buckets[i]);
+}
+
+static struct parties *party_bucket(struct partybook *b, const struct place *p, uint64_t serial)
+{
+	return &b->buckets[(((uintptr_t)p >> 4) + serial) % PARTY_BUCKETS];
+}
+
+struct party *party_find(struct partybook *b, const struct place *p, uint64_t serial)
+{
+	struct party *y;
+
+	TAILQ_FOREACH(y, party_bucket(b, p, serial), bucket)
+		if (y->place == p && y->serial == serial)
+			return y;
+	return NULL;
+}
+
+struct party *party_get(struct partybook *b, struct place *p, struct party *job, uint64_t serial,
+	enum job_priority priority)
+{
+	struct party *y = party_find(b, p, serial);
+
+	if (!y) {
+		y = calloc(1, sizeof *y);
+		if (!y)
+			return NULL;
+		party_init(y, p, job, serial, priority);
+		TAILQ_INSERT_HEAD(party_bucket(b, p, serial), y, bucket);
+		if (job)
+			TAILQ_INSERT_HEAD(&job->parts, y, part);
+	}
+	y->refs++;
+	return y;
+}
+
+void party_put(struct partybook *b, struct party *y)
+{
+	if (!y || --y->refs)
+		return;
+	TAILQ_REMOVE(party_bucket(b, y->place, y->serial), y, bucket);
+	if (y->job != y)
+		TAILQ_REMOVE(&y->job->parts, y, part);
+	free(y);
 }
 
 /* Puts Y where it belongs after a change of what it is listed by. */
@@ -91,6 +141,15 @@ void place_unrun(struct ticket *t, int level)
 void place_connections(struct ticket *t, int level, int change)
 {
 	count(t->party[level], change);
+}
+
+void ticket_set_denied(struct ticket *t, bool denied)
+{
+	if (t->denied == denied)
+		return;
+	for (int level = 0; level < PLACES; level++)
+		t->party[level]->ndenied += denied ? 1u : -1u;
+	t->denied = denied;
 }
 
 /* --- whose turn it is --------------------------------------------------------------------------------- */
@@ -183,6 +242,16 @@ struct ticket *place_victim(const struct place *p, const struct ticket *next, in
 		}
 	}
 	return found;
+}
+
+bool place_is_uneven(const struct place *p, const struct party *y)
+{
+	const struct party *other;
+
+	TAILQ_FOREACH(other, &p->running, runs)
+		if (other->ndenied && other->priority <= y->priority && other->busy + 1 < y->busy)
+			return true;
+	return false;
 }
 
 void place_assert_sane(const struct place *p)

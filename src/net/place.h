@@ -35,6 +35,7 @@ struct ticket {
 	unsigned connections;
 	int64_t since;                     /* when it got the first one */
 	bool movable, leaving;             /* can go on later from where it is; was asked to */
+	bool denied;                       /* has asked for one more connection, and got none */
 	unsigned orders;                   /* ORDER_* */
 	uint64_t want;
 };
@@ -52,6 +53,7 @@ struct party {
 	uint64_t serial;
 	enum job_priority priority;
 	unsigned refs, busy, nwaiting; /* tickets; connections; tickets that wait */
+	unsigned ndenied;              /* tickets */
 	struct tickets waiting, running; /* by age, the oldest first */
 };
 
@@ -64,7 +66,17 @@ struct place {
 };
 
 void place_init(struct place *p, int level, unsigned max);
-void party_init(struct party *y, struct place *p, struct party *job, uint64_t serial, enum job_priority priority);
+
+/* All parties, by place and job. */
+#define PARTY_BUCKETS 1024
+struct partybook {
+	struct parties buckets[PARTY_BUCKETS];
+};
+void partybook_init(struct partybook *b);
+struct party *party_find(struct partybook *b, const struct place *p, uint64_t serial); /* NULL */
+/* Makes it, of JOB (NULL: it is the job's in all), if it is not there; one more reference. NULL: no memory. */
+struct party *party_get(struct partybook *b, struct place *p, struct party *job, uint64_t serial, enum job_priority priority);
+void party_put(struct partybook *b, struct party *y); /* NULL: nothing */
 void party_set_priority(struct party *y, enum job_priority priority);
 
 /* A ticket at the place of LEVEL: its party is set. */
@@ -85,6 +97,10 @@ struct ticket *place_next(const struct place *p);
 bool ticket_is_before(const struct ticket *a, const struct ticket *b);
 /* Whether NEXT, which waits, has a better claim to a connection than running T of several has. */
 bool ticket_outranks(const struct ticket *next, const struct ticket *t, int level);
+/* A ticket that runs is denied, or not any more, one more connection. */
+void ticket_set_denied(struct ticket *t, bool denied);
+/* Whether another party of P, denied more, has at least two connections fewer than Y, of no higher priority. */
+bool place_is_uneven(const struct place *p, const struct party *y);
 /* The running ticket that makes room for NEXT in P: of a lower priority, or, where NEXT's job has
  * nothing there, of the job with the most; the youngest that can be moved and has run since BEFORE.
  * NULL: none, or a file with several connections is about to give one up. */

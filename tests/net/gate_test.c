@@ -276,6 +276,35 @@ static void test_orders(void **state)
 	assert_null(gate_orders(gate, &worker, &orders, &want, &priority));
 }
 
+/* Two huge files: who came first has all connections, and gives up half of them. */
+static void test_two_files_share_a_host(void **state)
+{
+	struct ticket *a = enter(1, PRIORITY_NORMAL, "h"), *b;
+	unsigned given = 0;
+
+	assert_ptr_equal(take(0), a);
+	while (gate_more(gate, a))
+		;
+	assert_false(gate_wanted(gate, a)); /* denied more itself: nobody has fewer */
+	b = enter(2, PRIORITY_NORMAL, "h");
+	assert_true(gate_wanted(gate, a));
+	gate_less(gate, a);
+	assert_ptr_equal(take(0), b);
+	assert_false(gate_wanted(gate, a)); /* nobody has asked for more yet */
+	while (!gate_more(gate, b) && gate_wanted(gate, a)) {
+		gate_less(gate, a);
+		assert_true(gate_more(gate, b));
+		given++;
+		gate_assert_sane(gate);
+	}
+	assert_int_equal(given, 1);
+	assert_int_equal(a->connections, 2);
+	assert_int_equal(b->connections, 2);
+	assert_false(gate_wanted(gate, b));
+	leave(a);
+	leave(b);
+}
+
 static void test_a_host_that_refuses_gets_fewer(void **state)
 {
 	struct ticket *v[6];
@@ -326,7 +355,7 @@ int main(void)
 		T(test_connections_go_round_the_jobs), T(test_a_freed_connection_goes_to_who_has_fewest),
 		T(test_priorities_are_strict), T(test_the_youngest_of_the_largest_job_makes_room),
 		T(test_jobs_with_one_each_keep_it), T(test_a_higher_job_takes_all_it_can_use),
-		T(test_segments_are_given_up_first), T(test_the_limit_of_all_is_shared_as_well), T(test_orders),
+		T(test_segments_are_given_up_first), T(test_the_limit_of_all_is_shared_as_well), T(test_orders), T(test_two_files_share_a_host),
 		T(test_a_host_that_refuses_gets_fewer),
 	};
 
