@@ -3,6 +3,7 @@
 #include "base/users.h"
 
 #include "base/clock.h"
+#include "base/vector.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -65,15 +66,8 @@ static struct user *have(struct users *u, uid_t uid)
 
 	if (user)
 		return user;
-	if (u->n == u->cap) {
-		size_t cap = u->cap ? u->cap * 2 : 8;
-		struct user *v = reallocarray(u->v, cap, sizeof(*v));
-
-		if (!v)
-			return NULL;
-		u->v = v;
-		u->cap = cap;
-	}
+	if (vector_room(u->v, u->cap, u->n + 1) < 0)
+		return NULL;
 	user = &u->v[u->n++];
 	*user = (struct user){ .uid = uid, .stale = INT64_MIN };
 	return user;

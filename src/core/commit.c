@@ -158,15 +158,8 @@ static bool prune_is_due(const struct core *c)
 /* What memory does not suffice to note is dropped after the next start. */
 static void note_forgotten(struct core *c, uint64_t serial)
 {
-	if (c->nforgotten == c->forgotten_cap) {
-		size_t cap = c->forgotten_cap ? c->forgotten_cap * 2 : 16;
-		uint64_t *v = reallocarray(c->forgotten, cap, sizeof(*v));
-
-		if (!v)
-			return;
-		c->forgotten = v;
-		c->forgotten_cap = cap;
-	}
+	if (vector_room(c->forgotten, c->forgotten_cap, c->nforgotten + 1) < 0)
+		return;
 	c->forgotten[c->nforgotten++] = serial;
 }
 
@@ -176,7 +169,7 @@ void core_shorten_history(struct core *c, uid_t uid)
 
 	if (keep == LIMIT_MAX || uid == 0 || uid == c->options.daemon_uid)
 		return;
-	while ((serial = queue_forget_result(c->queue, uid, keep)))
+	while ((serial = history_forget(queue_history(c->queue), uid, keep)))
 		note_forgotten(c, serial);
 }
 
@@ -270,7 +263,7 @@ static void publish_run(struct core *c, struct run *run)
 {
 	if (run->ended) {
 		run->old = queue_remove(c->queue, run->serial);
-		if (run->result && queue_add_result(c->queue, run->result) < 0)
+		if (run->result && history_add(queue_history(c->queue), run->result) < 0)
 			result_free(run->result);
 		else if (run->result)
 			core_shorten_history(c, run->result->uid);
@@ -330,7 +323,7 @@ static void publish(struct core *c)
 		if (run->draft)
 			publish_run(c, run);
 	if (c->prune) {
-		queue_prune_results(c->queue, oldest_result(c));
+		history_prune(queue_history(c->queue), oldest_result(c));
 		c->pruned_at = c->moment.wall_ms / 1000;
 	}
 	publish_notes(c);

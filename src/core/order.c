@@ -280,7 +280,7 @@ static void note_leftovers(struct run *run)
 
 	log_warning("job %llu: %u temporary files could not be deleted", (unsigned long long)run->serial, run->leftovers);
 	core_read_lock(run->core);
-	result = queue_set_leftovers(run->core->queue, run->serial, run->leftovers);
+	result = history_set_leftovers(queue_history(run->core->queue), run->serial, run->leftovers);
 	core_read_unlock(run->core);
 	if (result && (store_begin(store) < 0 || store_put_result(store, result) < 0 || store_commit(store) < 0))
 		store_rollback(store);

@@ -143,9 +143,9 @@ static void recover_history(struct core *c)
 {
 	const struct result *const *results;
 
-	for (size_t i = queue_results(c->queue, &results); i-- > 0;) {
+	for (size_t i = history_all(queue_history(c->queue), &results); i-- > 0;) {
 		core_shorten_history(c, results[i]->uid);
-		size_t left = queue_results(c->queue, &results);
+		size_t left = history_all(queue_history(c->queue), &results);
 		if (i > left)
 			i = left;
 	}

@@ -13,15 +13,8 @@ void retry_later(struct run *run, uint32_t file, int64_t delay)
 {
 	int64_t deadline = (run->core->moment.now + delay + STEP - 1) / STEP * STEP;
 
-	if (run->nretries == run->retries_cap) {
-		size_t cap = run->retries_cap ? run->retries_cap * 2 : 8;
-		struct retry *v = reallocarray(run->retries, cap, sizeof(*v));
-
-		if (!v)
-			return; /* resume, a restart and the network's return try it */
-		run->retries = v;
-		run->retries_cap = cap;
-	}
+	if (vector_room(run->retries, run->retries_cap, run->nretries + 1) < 0)
+		return; /* resume, a restart and the network's return try it */
 	if (!run->nretries || deadline < run->retry_at)
 		run->retry_at = deadline;
 	run->retries[run->nretries++] = (struct retry){.file = file, .deadline = deadline};

@@ -126,15 +126,8 @@ void run_advance(struct run *run)
 
 void run_ready(struct run *run, uint32_t file)
 {
-	if (run->nready == run->ready_cap) {
-		size_t cap = run->ready_cap ? run->ready_cap * 2 : 16;
-		uint32_t *v = reallocarray(run->ready, cap, sizeof(*v));
-
-		if (!v)
-			return; /* it stays queued; the next resume finds it */
-		run->ready = v;
-		run->ready_cap = cap;
-	}
+	if (vector_room(run->ready, run->ready_cap, run->nready + 1) < 0)
+		return; /* it stays queued; the next resume finds it */
 	run->ready[run->nready++] = file;
 }
 

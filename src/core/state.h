@@ -24,6 +24,7 @@
 
 #include "base/parse.h"
 #include "base/users.h"
+#include "base/vector.h"
 #include "core/core.h"
 #include "model/schedule.h"
 #include "model/timetable.h"

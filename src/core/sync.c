@@ -13,15 +13,8 @@
 
 void order_unsynced(struct run *run, uint32_t file)
 {
-	if (run->nunsynced == run->unsynced_cap) {
-		size_t cap = run->unsynced_cap ? run->unsynced_cap * 2 : 16;
-		uint32_t *v = reallocarray(run->unsynced, cap, sizeof(*v));
-
-		if (!v)
-			return; /* found again when the job is resumed */
-		run->unsynced = v;
-		run->unsynced_cap = cap;
-	}
+	if (vector_room(run->unsynced, run->unsynced_cap, run->nunsynced + 1) < 0)
+		return; /* found again when the job is resumed */
 	run->unsynced[run->nunsynced++] = file;
 	if (!run->synced_at)
 		run->synced_at = run->core->moment.now;

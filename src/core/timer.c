@@ -15,17 +15,7 @@
 
 int timer_reserve(struct core *c)
 {
-	size_t cap = c->timers_cap ? c->timers_cap * 2 : 64;
-	struct run **v;
-
-	if (c->nruns < c->timers_cap)
-		return 0;
-	v = reallocarray(c->timers, cap, sizeof(struct run *));
-	if (!v)
-		return -ENOMEM;
-	c->timers = v;
-	c->timers_cap = cap;
-	return 0;
+	return vector_room(c->timers, c->timers_cap, c->nruns + 1);
 }
 
 static void put(struct core *c, size_t i, struct run *run)

@@ -80,7 +80,7 @@ static int check_rest(const struct core *c, uint64_t serial, const struct job *j
 		a->state = job->state;
 		return job_state_rests(job->state) ? 0 : STILL_WAITING;
 	}
-	n = queue_results(c->queue, &results);
+	n = history_all(queue_history(c->queue), &results);
 	while (n--)
 		if (results[n]->serial == serial) {
 			a->state = results[n]->state;

@@ -253,7 +253,7 @@ static int load_result(sqlite3_stmt *st, struct queue *q)
 	if (r == 0)
 		r = copy_text(st, 14, &result->reason);
 	if (r == 0)
-		r = queue_add_result(q, result);
+		r = history_add(queue_history(q), result);
 	if (r < 0)
 		result_free(result);
 	return r;
@@ -282,7 +282,7 @@ static void empty_queue(struct queue *q)
 		files_free(job->files);
 		job_free(job);
 	}
-	queue_prune_results(q, INT64_MAX);
+	history_prune(queue_history(q), INT64_MAX);
 }
 
 static int load(struct store *s, int64_t keep_results_since, struct queue *q, uint64_t *ret_next_serial)

@@ -77,7 +77,7 @@ static _Atomic size_t result_hint;
 const struct result *ctl_result(const struct queue *q, uint64_t serial)
 {
 	const struct result *const *v;
-	size_t n = queue_results(q, &v);
+	size_t n = history_all(queue_history(q), &v);
 	size_t hint = atomic_load_explicit(&result_hint, memory_order_relaxed);
 
 	for (size_t i = 0; i < n; i++) {

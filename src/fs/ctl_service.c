@@ -67,7 +67,7 @@ static const char *result_word(const struct result *r)
 static void show_history(const struct ctl *row, struct ctl_view *view, struct buf *out)
 {
 	const struct result *const *v;
-	size_t n = queue_results(view->queue, &v), end = view->cursor + PART;
+	size_t n = history_all(queue_history(view->queue), &v), end = view->cursor + PART;
 
 	if (view->cursor == 0)
 		buf_printf(out, "#%6s %-12s %-7s %9s %15s %6s %-20s %s\n", "id", "state", "result", "files",

@@ -108,13 +108,13 @@ static void list_ended(struct listing *l, const struct queue *q, uint64_t at)
 {
 	uid_t daemon_uid = core_daemon_uid(l->dir->fs->core);
 	const struct result *const *v;
-	size_t n = queue_results(q, &v);
+	size_t n = history_all(queue_history(q), &v);
 
 	for (; at < n; at++) {
 		struct place place = { PLACE_ENDED, v[at]->serial };
 
 		if (!ctl_may_read_result(v[at], l->dir->creds, daemon_uid) ||
-			queue_last_result(q, v[at]->name) != v[at])
+			history_last(queue_history(q), v[at]->name) != v[at])
 			continue;
 		if (!list(l, v[at]->name, place, S_IFREG, FIRST_OFFSET + at + 1))
 			return;

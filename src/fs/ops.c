@@ -271,7 +271,7 @@ static int find_name(const struct queue *q, struct place dir, const char *name, 
 		*ret = p;
 		return 0;
 	case PLACE_ENDED_DIR:
-		r = queue_last_result(q, name);
+		r = history_last(queue_history(q), name);
 		if (!r)
 			return -ENOENT;
 		*ret = (struct place) { PLACE_ENDED, r->serial };

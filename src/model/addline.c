@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/parse.h"
+#include "base/vector.h"
 #include "model/chars.h"
 #include "model/name.h"
 #include "model/url.h"
@@ -395,15 +396,8 @@ static int append_line(struct parser *p, char *line, struct additions *list)
 	struct addition a = { 0 };
 	int err;
 
-	if (list->n == list->cap) {
-		size_t cap = list->cap ? list->cap * 2 : 4;
-		struct addition *v = reallocarray(list->v, cap, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		list->v = v;
-		list->cap = cap;
-	}
+	if (vector_room(list->v, list->cap, list->n + 1) < 0)
+		return -ENOMEM;
 	err = parse_line(p, line, &a);
 	if (err) {
 		addition_release(&a);

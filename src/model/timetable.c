@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/parse.h"
+#include "base/vector.h"
 #include "model/chars.h"
 
 #include <errno.h>
@@ -206,15 +207,8 @@ static int add_step(struct steps *s, unsigned minute, uint64_t limit)
 {
 	if (s->n && s->v[s->n - 1].limit == limit)
 		return 0;
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 4;
-		struct step *v = reallocarray(s->v, cap, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		s->v = v;
-		s->cap = cap;
-	}
+	if (vector_room(s->v, s->cap, s->n + 1) < 0)
+		return -ENOMEM;
 	s->v[s->n++] = (struct step){ minute, limit };
 	return 0;
 }

@@ -84,13 +84,13 @@ static void test_download(void **state)
 	assert_true(done.answered);
 	assert_int_equal(done.err, 0);
 	assert_int_equal(state_of(rig, job), JOB_STATE_MAX);
-	assert_int_equal(queue_last_result(rig->queue, "iso")->state, JOB_ACKNOWLEDGED);
-	assert_int_equal(queue_last_result(rig->queue, "iso")->files_saved, 1);
-	assert_int_equal(queue_last_result(rig->queue, "iso")->bytes, 100);
-	assert_false(queue_last_result(rig->queue, "iso")->partial);
+	assert_int_equal(history_last(queue_history(rig->queue), "iso")->state, JOB_ACKNOWLEDGED);
+	assert_int_equal(history_last(queue_history(rig->queue), "iso")->files_saved, 1);
+	assert_int_equal(history_last(queue_history(rig->queue), "iso")->bytes, 100);
+	assert_false(history_last(queue_history(rig->queue), "iso")->partial);
 	rig_restart(rig);
 	assert_int_equal(state_of(rig, job), JOB_STATE_MAX);
-	assert_non_null(queue_last_result(rig->queue, "iso"));
+	assert_non_null(history_last(queue_history(rig->queue), "iso"));
 }
 
 static void test_verbs_in_wrong_states(void **state)
@@ -324,7 +324,7 @@ static void test_inactive_job_is_cancelled(void **state)
 	assert_int_equal(state_of(rig, job), JOB_SUSPENDED);
 	rig_pass(rig, 89 * 86400);
 	assert_int_equal(state_of(rig, job), JOB_STATE_MAX);
-	assert_string_equal(queue_last_result(rig->queue, "a")->reason, "inactivity_timeout");
+	assert_string_equal(history_last(queue_history(rig->queue), "a")->reason, "inactivity_timeout");
 }
 
 static void test_idle_daemon_has_nothing_to_do(void **state)
@@ -449,8 +449,8 @@ static void test_checksum_mismatch_is_never_completed(void **state)
 	place_all(rig, 0);
 	sync_all(rig);
 	assert_true(done.answered);
-	assert_true(queue_last_result(rig->queue, "a")->partial);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_dropped, 1);
+	assert_true(history_last(queue_history(rig->queue), "a")->partial);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_dropped, 1);
 }
 
 static void test_complete_while_running_keeps_whole_files(void **state)
@@ -473,8 +473,8 @@ static void test_complete_while_running_keeps_whole_files(void **state)
 	place_all(rig, 0);
 	sync_all(rig);
 	assert_true(done.answered);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 1);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_dropped, 1);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 1);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_dropped, 1);
 }
 
 static void test_file_that_cannot_be_placed_keeps_the_job(void **state)
@@ -500,7 +500,7 @@ static void test_file_that_cannot_be_placed_keeps_the_job(void **state)
 	sync_all(rig);
 	assert_true(done.answered);
 	assert_int_equal(done.err, 0);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 2);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 2);
 }
 
 /* What the mover finds gone from the staging area is fetched again on resume, and nothing else. */
@@ -547,8 +547,8 @@ static void test_file_that_was_lost(void **state)
 	sync_all(rig);
 	assert_true(done.answered);
 	assert_int_equal(done.err, 0);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 2);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_dropped, 0);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 2);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_dropped, 0);
 }
 
 /* What is at the destination would go for a tree that lacks files. */

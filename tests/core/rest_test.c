@@ -148,9 +148,9 @@ static void test_unlimited_history(void **state)
 	rig->config.history_days = LIMIT_MAX;
 	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
 	assert_int_equal(ask_verb(rig, job, EV_CANCEL, user), 0);
-	assert_non_null(queue_last_result(rig->queue, "a"));
+	assert_non_null(history_last(queue_history(rig->queue), "a"));
 	rig_restart(rig);
-	assert_non_null(queue_last_result(rig->queue, "a"));
+	assert_non_null(history_last(queue_history(rig->queue), "a"));
 }
 
 static void test_history_is_pruned(void **state)
@@ -163,11 +163,11 @@ static void test_history_is_pruned(void **state)
 	rig_pass(rig, 31 * 86400);
 	assert_int_equal(ask_mkdir(rig, "b", user, &job), 0);
 	assert_int_equal(ask_verb(rig, job, EV_CANCEL, user), 0);
-	assert_null(queue_last_result(rig->queue, "a"));
-	assert_non_null(queue_last_result(rig->queue, "b"));
+	assert_null(history_last(queue_history(rig->queue), "a"));
+	assert_non_null(history_last(queue_history(rig->queue), "b"));
 	rig_restart(rig);
-	assert_null(queue_last_result(rig->queue, "a"));
-	assert_non_null(queue_last_result(rig->queue, "b"));
+	assert_null(history_last(queue_history(rig->queue), "a"));
+	assert_non_null(history_last(queue_history(rig->queue), "b"));
 }
 
 static void end_job(struct rig *rig, const char *name, const struct creds *creds)
@@ -196,9 +196,9 @@ static void test_history_of_a_user_is_bounded(void **state)
 		const struct result *const *results;
 
 		for (int i = 0; i < 5; i++)
-			assert_int_equal(queue_last_result(rig->queue, names[i]) != NULL, i >= 3);
-		assert_non_null(queue_last_result(rig->queue, "other's"));
-		assert_int_equal(queue_results(rig->queue, &results), 8);
+			assert_int_equal(history_last(queue_history(rig->queue), names[i]) != NULL, i >= 3);
+		assert_non_null(history_last(queue_history(rig->queue), "other's"));
+		assert_int_equal(history_all(queue_history(rig->queue), &results), 8);
 		queue_assert_sane(rig->queue);
 		rig_restart(rig);
 	}
@@ -206,8 +206,8 @@ static void test_history_of_a_user_is_bounded(void **state)
 	rig->config.history_per_user = LIMIT_MAX;
 	end_job(rig, "root's", root);
 	rig_restart(rig);
-	assert_non_null(queue_last_result(rig->queue, "d"));
-	assert_null(queue_last_result(rig->queue, "c"));
+	assert_non_null(history_last(queue_history(rig->queue), "d"));
+	assert_null(history_last(queue_history(rig->queue), "c"));
 }
 
 static void test_inactive_jobs_one_after_the_other(void **state)

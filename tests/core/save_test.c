@@ -136,7 +136,7 @@ static void test_nothing_is_placed_before_its_inode_is_saved(void **state)
 	sync_all(rig);
 	assert_true(done.answered);
 	assert_int_equal(done.err, 0);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 1);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 1);
 }
 
 static void test_failed_placing_that_cannot_be_saved(void **state)

@@ -93,8 +93,8 @@ static void test_restart_of_each_state(void **state)
 	assert_int_equal(state_of(rig, completing), JOB_COMPLETING);
 	place_all(rig, 0);
 	sync_all(rig);
-	assert_int_equal(queue_last_result(rig->queue, "completing")->files_saved, 1);
-	assert_int_equal(queue_last_result(rig->queue, "completing")->ended_by, 1000);
+	assert_int_equal(history_last(queue_history(rig->queue), "completing")->files_saved, 1);
+	assert_int_equal(history_last(queue_history(rig->queue), "completing")->ended_by, 1000);
 	assert_int_equal(rig->nfetches, 1);
 	queue_assert_sane(rig->queue);
 }
@@ -147,7 +147,7 @@ static void test_complete_waits_for_a_removed_file(void **state)
 	sync_all(rig);
 	assert_true(done.answered);
 	assert_int_equal(done.err, 0);
-	assert_false(queue_last_result(rig->queue, "a")->partial);
+	assert_false(history_last(queue_history(rig->queue), "a")->partial);
 }
 
 static void test_complete_waits_for_a_checksum(void **state)
@@ -165,7 +165,7 @@ static void test_complete_waits_for_a_checksum(void **state)
 	place_all(rig, 0);
 	sync_all(rig);
 	assert_true(done.answered);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 1);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 1);
 }
 
 static void test_complete_with_a_sync_under_way(void **state)
@@ -249,7 +249,7 @@ static void test_complete_of_an_empty_job(void **state)
 	sync_all(rig);
 	assert_true(done.answered);
 	assert_int_equal(done.err, 0);
-	assert_int_equal(queue_last_result(rig->queue, "a")->files_saved, 0);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 0);
 	assert_null(rig->core->runs);
 }
 

@@ -363,7 +363,7 @@ static void say_job(const struct job *job)
 static void say_queue(const struct queue *q)
 {
 	const struct result *const *results;
-	size_t n = queue_results(q, &results);
+	size_t n = history_all(queue_history(q), &results);
 
 	open_bracket("jobs", '{');
 	for (const struct job *job = queue_next(q, 0); job; job = queue_next(q, job->serial))

@@ -378,9 +378,9 @@ static void results_and_serials(void **state)
 	s = open_store(false);
 	q = load(s, &next);
 	assert_int_equal(next, 42); /* never the serial of a job that has ended */
-	assert_int_equal(queue_results(q, &all), 2);
+	assert_int_equal(history_all(queue_history(q), &all), 2);
 	assert_int_equal(all[0]->serial, 40); /* oldest first */
-	const struct result *is = queue_last_result(q, "done");
+	const struct result *is = history_last(queue_history(q), "done");
 	assert_int_equal(is->serial, 41);
 	assert_true(is->partial && is->files_saved == 3 && is->files_dropped == 2 && is->leftovers == 1);
 	assert_true(is->bytes == 1ull << 40 && is->created == 100 && is->ended == 200 && is->ended_by == 1001);
@@ -399,7 +399,7 @@ static void results_and_serials(void **state)
 	char *value;
 	q = load(s, &next);
 	assert_int_equal(next, 1000);
-	assert_int_equal(queue_results(q, &all), 0);
+	assert_int_equal(history_all(queue_history(q), &all), 0);
 	assert_int_equal(store_get_setting(s, "network", &value), 0);
 	assert_string_equal(value, "metered");
 	assert_int_equal(store_get_setting(s, "boot", &value), -ENOENT); /* not the store's own */

@@ -174,7 +174,7 @@ static void add_result_of(struct queue *q, uid_t uid, uint64_t serial, const cha
 	*r = (struct result){ .uid = uid, .serial = serial, .ended = ended };
 	r->name = strdup(name);
 	r->reason = strdup("command");
-	assert_int_equal(queue_add_result(q, r), 0);
+	assert_int_equal(history_add(queue_history(q), r), 0);
 }
 
 static void add_result(struct queue *q, uint64_t serial, const char *name, int64_t ended)
@@ -189,7 +189,7 @@ static void history(void **state)
 	char name[16];
 
 	assert_int_equal(queue_new(4, &q), 0);
-	assert_null(queue_last_result(q, "a"));
+	assert_null(history_last(queue_history(q), "a"));
 	add_result(q, 1, "a", 10);
 	add_result(q, 2, "b", 20);
 	add_result(q, 3, "a", 30);
@@ -198,16 +198,16 @@ static void history(void **state)
 		snprintf(name, sizeof(name), "n%u", (unsigned)serial);
 		add_result(q, serial, name, 1000);
 	}
-	assert_int_equal(queue_last_result(q, "a")->serial, 4);
-	assert_int_equal(queue_results(q, &results), 199);
+	assert_int_equal(history_last(queue_history(q), "a")->serial, 4);
+	assert_int_equal(history_all(queue_history(q), &results), 199);
 	assert_int_equal(results[0]->serial, 1);
-	assert_int_equal(queue_prune_results(q, 20), 2);
-	assert_int_equal(queue_last_result(q, "a")->serial, 3);
-	assert_int_equal(queue_results(q, &results), 197);
+	assert_int_equal(history_prune(queue_history(q), 20), 2);
+	assert_int_equal(history_last(queue_history(q), "a")->serial, 3);
+	assert_int_equal(history_all(queue_history(q), &results), 197);
 	assert_int_equal(results[0]->serial, 2);
 	assert_int_equal(results[1]->serial, 3);
-	assert_int_equal(queue_prune_results(q, 31), 2);
-	assert_null(queue_last_result(q, "a"));
+	assert_int_equal(history_prune(queue_history(q), 31), 2);
+	assert_null(history_last(queue_history(q), "a"));
 	queue_assert_sane(q);
 	queue_free(q);
 }
@@ -219,24 +219,24 @@ static void history_of_one_user(void **state)
 	struct queue *q = NULL;
 
 	assert_int_equal(queue_new(4, &q), 0);
-	assert_int_equal(queue_forget_result(q, 1000, 0), 0);
+	assert_int_equal(history_forget(queue_history(q), 1000, 0), 0);
 	add_result_of(q, 0, 1, "a", 10);
 	for (uint64_t serial = 2; serial <= 5; serial++)
 		add_result_of(q, 1000, serial, "a", 10);
 	add_result_of(q, 1001, 6, "b", 10);
-	assert_int_equal(queue_forget_result(q, 1000, 4), 0);
-	assert_int_equal(queue_forget_result(q, 1000, 3), 2);
-	assert_int_equal(queue_forget_result(q, 1000, 3), 0);
-	assert_int_equal(queue_forget_result(q, 1000, 0), 3);
-	assert_int_equal(queue_results(q, &results), 4);
+	assert_int_equal(history_forget(queue_history(q), 1000, 4), 0);
+	assert_int_equal(history_forget(queue_history(q), 1000, 3), 2);
+	assert_int_equal(history_forget(queue_history(q), 1000, 3), 0);
+	assert_int_equal(history_forget(queue_history(q), 1000, 0), 3);
+	assert_int_equal(history_all(queue_history(q), &results), 4);
 	assert_int_equal(results[0]->serial, 1);
 	assert_int_equal(results[1]->serial, 4);
 	queue_assert_sane(q);
-	while (queue_forget_result(q, 1000, 0))
+	while (history_forget(queue_history(q), 1000, 0))
 		queue_assert_sane(q);
-	assert_int_equal(queue_last_result(q, "a")->serial, 1);
+	assert_int_equal(history_last(queue_history(q), "a")->serial, 1);
 	add_result_of(q, 1000, 7, "a", 10);
-	assert_int_equal(queue_prune_results(q, 11), 3);
+	assert_int_equal(history_prune(queue_history(q), 11), 3);
 	queue_assert_sane(q);
 	queue_free(q);
 }
