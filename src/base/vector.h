@@ -15,11 +15,11 @@
 void *vector_grow(void *v, size_t *cap, size_t need, size_t size);
 
 /* The same for a vector that may be assigned to: 0, -ENOMEM. */
-#define vector_room(v, cap, need)                                              \
-	({                                                                     \
-		void *grown_ = vector_grow((v), &(cap), (need), sizeof(*(v))); \
-                                                                               \
-		if (grown_)                                                    \
-			(v) = grown_;                                          \
-		grown_ ? 0 : -ENOMEM;                                          \
+#define vector_room(v, cap, need)                                                          \
+	({                                                                                 \
+		void *grown_ = vector_grow((v), &(cap), (need), sizeof(__typeof__(*(v)))); \
+                                                                                           \
+		if (grown_)                                                                \
+			(v) = grown_;                                                      \
+		grown_ ? 0 : -ENOMEM;                                                      \
 	})

@@ -122,14 +122,15 @@ static bool refuse(struct fair *f, double share, int64_t now)
 
 static void judge(struct fair *f, double share, double sum, int64_t now)
 {
+	const unsigned settling = FAIR_TRIAL / 2;
 	struct fair_job *j;
 	double mean;
 
-	if (f->trial >= FAIR_TRIAL / 2)
+	if (f->trial >= settling)
 		f->tried += sum;
 	if (++f->trial < FAIR_TRIAL)
 		return;
-	mean = f->tried / (FAIR_TRIAL - FAIR_TRIAL / 2);
+	mean = f->tried / (FAIR_TRIAL - settling);
 	begin_trial(f);
 	if (mean < f->capacity * LOST && refuse(f, share, now))
 		return;

@@ -23,6 +23,7 @@ struct host {
 	struct hosts *listed;      /* gate->ready[] or ->full; NULL: nothing waits */
 	int64_t refused_at;        /* when it allowed fewer than we have for each, or was tried with one more */
 	unsigned refs;             /* transfers */
+	int64_t served_at;         /* when a transfer had ended well; 0: none has */
 	char origin[];
 };
 TAILQ_HEAD(hosts, host);
@@ -262,7 +263,7 @@ static int enter(struct gate *g, struct ticket *t, const char *origin)
 	t->seq = ++g->seq;
 	t->worker = NULL;
 	t->connections = t->orders = 0;
-	t->movable = t->leaving = false;
+	t->movable = t->leaving = t->late = false;
 	TAILQ_INSERT_HEAD(&g->by_id[t->id % ID_BUCKETS], t, all);
 	set_priority(g, job, t->priority, NULL);
 	wait_in(g, t);
@@ -320,6 +321,9 @@ struct transfer *gate_take(struct gate *g, struct worker *w, bool invited, int64
 			t->priority = t->party[IN_ALL]->priority;
 			run_in(g, t);
 			w->member.running++;
+			if (t->late)
+				mark(t, ORDER_WANT);
+			t->late = false;
 			taken = t->transfer;
 		}
 	}
@@ -350,13 +354,15 @@ void gate_less(struct gate *g, struct ticket *t)
 	pthread_mutex_unlock(&g->lock);
 }
 
-void gate_leave(struct gate *g, struct ticket *t)
+void gate_leave(struct gate *g, struct ticket *t, int64_t served_at)
 {
 	pthread_mutex_lock(&g->lock);
 	if (t->orders)
 		TAILQ_REMOVE(&t->worker->member.orders, t, order_link);
 	run_out(g, t);
 	t->worker->member.running--;
+	if (served_at)
+		host_of(t)->served_at = served_at;
 	forget(g, t);
 	pthread_mutex_unlock(&g->lock);
 }
@@ -380,6 +386,16 @@ bool gate_refused(struct gate *g, struct ticket *t, int64_t now)
 	return others;
 }
 
+bool gate_served(struct gate *g, struct ticket *t, int64_t since)
+{
+	bool served;
+
+	pthread_mutex_lock(&g->lock);
+	served = host_of(t)->served_at && host_of(t)->served_at >= since;
+	pthread_mutex_unlock(&g->lock);
+	return served;
+}
+
 void gate_back(struct gate *g, struct ticket *t)
 {
 	pthread_mutex_lock(&g->lock);
@@ -390,6 +406,7 @@ void gate_back(struct gate *g, struct ticket *t)
 	t->worker = NULL;
 	t->orders = 0;
 	t->movable = t->leaving = false;
+	t->late = true; /* an order may have come that nobody has seen */
 	wait_in(g, t);
 	pthread_mutex_unlock(&g->lock);
 }
@@ -492,8 +509,10 @@ struct transfer *gate_order(struct gate *g, uint64_t id, unsigned order, uint64_
 	*ret_wake = NULL;
 	pthread_mutex_lock(&g->lock);
 	t = find(g, id);
-	if (t && order == ORDER_WANT)
+	if (t && order == ORDER_WANT) {
 		t->want = value;
+		t->late = !t->worker;
+	}
 	if (t && t->worker) {
 		mark(t, order);
 		*ret_wake = t->worker;

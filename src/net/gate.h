@@ -51,12 +51,14 @@ void gate_set_movable(struct gate *g, struct ticket *t, bool movable);
  * happened yet, is then to go back to those that wait: gate_back, after which it is no more the worker's. */
 bool gate_refused(struct gate *g, struct ticket *t, int64_t now);
 void gate_back(struct gate *g, struct ticket *t);
+/* Whether another transfer at T's host has ended well since then: the host may still count it. */
+bool gate_served(struct gate *g, struct ticket *t, int64_t since);
 /* Tells transfers to leave for others, at most one per place and call; for workers to call at each
  * tick, it does its work once. Calls WAKE, under the lock, for the worker of each. Gives how many
  * connections there are more than before, for the caller to take. */
 unsigned gate_relieve(struct gate *g, int64_t now, void (*wake)(struct worker *w));
-/* The transfer ends: forgets it, with its last connection. */
-void gate_leave(struct gate *g, struct ticket *t);
+/* The transfer ends: forgets it, with its last connection. SERVED_AT: when it ended well; 0: it did not. */
+void gate_leave(struct gate *g, struct ticket *t, int64_t served_at);
 /* Any waiting transfer, taken out, when the engine stops; NULL: none. */
 struct transfer *gate_drain(struct gate *g);
 

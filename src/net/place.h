@@ -37,6 +37,7 @@ struct ticket {
 	bool movable, leaving;             /* can go on later from where it is; was asked to */
 	bool denied;                       /* has asked for one more connection, and got none */
 	unsigned orders;                   /* ORDER_* */
+	bool late;                         /* `want` was changed while it waited */
 	uint64_t want;
 };
 TAILQ_HEAD(tickets, ticket);

@@ -9,7 +9,6 @@
 /* At less than this a gathered piece takes longer than a report: then it is written half full. */
 #define SLOW_RATE (UINT64_C(4) << 20)
 #define RESTARTS_MAX 3
-/* A server that had several of our connections may still count one that is gone. */
 #define PATIENCE (500 * NSEC_PER_MSEC)
 #define PATIENCE_MAX 4
 
@@ -112,7 +111,7 @@ static void transfer_end(struct transfer *t, const struct failure *why)
 	}
 	leave_worker(t);
 	give_slots_back(t, 1);
-	gate_leave(w->shared->gate, &t->ticket);
+	gate_leave(w->shared->gate, &t->ticket, own.outcome == OUTCOME_DONE ? w->now : 0);
 	report_end(t, w->shared->reports, &own, t->unverified && own.outcome == OUTCOME_DONE);
 	transfer_free(t);
 }
@@ -231,14 +230,17 @@ static bool step_back(struct transfer *t, const struct failure *why)
 	return true;
 }
 
-/* True: wait a little. */
+/* A server may still count a connection that is gone, ours or another file's: wait a little. */
 static bool may_wait(struct transfer *t, const struct failure *why)
 {
-	if (!t->had_several || !is_refusal(why))
+	int64_t now = t->worker->now;
+
+	if (!is_refusal(why) ||
+	    !(t->had_several || gate_served(t->worker->shared->gate, &t->ticket, now - PATIENCE * PATIENCE_MAX)))
 		return false;
 	t->waits = t->plan.moved != t->waits_moved ? 1 : t->waits + 1;
 	t->waits_moved = t->plan.moved;
-	t->wait_until = t->worker->now + PATIENCE;
+	t->wait_until = now + PATIENCE;
 	return t->waits <= PATIENCE_MAX;
 }
 
@@ -371,7 +373,7 @@ void transfer_start(struct transfer *t, struct worker *w)
 	} else if (t->resuming && !segments_complete(&t->plan) && !validator_is_strong(t->validator)) {
 		end_with(t, OUTCOME_CHANGED, 0, "what is here cannot be proven to be of the server's version");
 	} else {
-		transfer_want(t, t->ticket.want);
+		transfer_want(t, t->fetch->wanted ? t->fetch->wanted : SEGMENT_NONE);
 		transfer_step(t);
 	}
 }

@@ -46,7 +46,7 @@ static struct ticket *take(int64_t now)
 
 static void leave(struct ticket *t)
 {
-	gate_leave(gate, t);
+	gate_leave(gate, t, 0);
 	gate_assert_sane(gate);
 }
 
@@ -342,7 +342,11 @@ static void test_a_host_that_refuses_gets_fewer(void **state)
 	assert_false(gate_refused(gate, v[3], 2 * LATER));
 	assert_non_null(gate_orders(gate, &worker, &orders, &want, &priority));
 	leave(v[3]);
-	leave(v[2]);
+	assert_false(gate_served(gate, v[2], 0));
+	gate_leave(gate, v[2], LATER);
+	/* Another was served a moment ago. */
+	assert_true(gate_served(gate, v[5], LATER));
+	assert_false(gate_served(gate, v[5], LATER + 1));
 	/* The only one is not refused for the sake of others. */
 	assert_false(gate_refused(gate, v[5], 2 * LATER));
 	leave(v[5]);
