@@ -15,7 +15,7 @@
 #include <string.h>
 
 struct ended {
-	struct table_link link; /* ended_names */
+	struct table_link link; /* history->names */
 	struct result *result;
 	struct ended *later;    /* of the same user */
 };
@@ -33,11 +33,6 @@ struct history {
 	struct past *pasts; /* of users that have results */
 	size_t npasts, pasts_cap;
 };
-
-static uint32_t name_hash(const char *name)
-{
-	return hash_bytes(0, name, strlen(name));
-}
 
 void result_free(struct result *r)
 {
@@ -127,7 +122,7 @@ int history_add(struct history *h, struct result *r)
 	if (!e)
 		return -ENOMEM;
 	e->result = r;
-	table_put(&h->names, &e->link, name_hash(r->name));
+	table_put(&h->names, &e->link, hash_text(r->name));
 	append_to_past(h, e);
 	h->results[h->nresults++] = r;
 	return 0;
@@ -141,7 +136,7 @@ size_t history_all(const struct history *h, const struct result *const **ret)
 
 const struct result *history_last(const struct history *h, const char *name)
 {
-	const struct table_link *link = table_first(&h->names, name_hash(name));
+	const struct table_link *link = table_first(&h->names, hash_text(name));
 
 	for (; link; link = table_next(link)) {
 		const struct ended *e = container_of(link, const struct ended, link);
@@ -154,7 +149,7 @@ const struct result *history_last(const struct history *h, const char *name)
 
 static void forget(struct history *h, struct result *r)
 {
-	struct table_link *link = table_first(&h->names, name_hash(r->name));
+	struct table_link *link = table_first(&h->names, hash_text(r->name));
 	struct ended *e;
 
 	while (container_of(link, struct ended, link)->result != r)

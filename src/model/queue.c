@@ -42,11 +42,6 @@ struct queue {
 	struct service service;
 };
 
-static uint32_t name_hash(const char *name)
-{
-	return hash_bytes(0, name, strlen(name));
-}
-
 int queue_new(size_t events, struct queue **ret)
 {
 	struct queue *q = calloc(1, sizeof(*q));
@@ -129,7 +124,7 @@ const struct job *queue_find(const struct queue *q, uint64_t serial)
 
 const struct job *queue_find_name(const struct queue *q, const char *name)
 {
-	const struct table_link *link = table_first(&q->names, name_hash(name));
+	const struct table_link *link = table_first(&q->names, hash_text(name));
 
 	for (; link; link = table_next(link)) {
 		const struct record *r = container_of(link, const struct record, by_name);
@@ -232,7 +227,7 @@ struct job *queue_publish(struct queue *q, struct job *draft)
 	if (!replaced || strcmp(replaced->name, draft->name) != 0) {
 		if (replaced)
 			table_drop(&q->names, &r->by_name);
-		table_put(&q->names, &r->by_name, name_hash(draft->name));
+		table_put(&q->names, &r->by_name, hash_text(draft->name));
 	}
 	if (!replaced || replaced->uid != draft->uid) {
 		if (replaced)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BUCKETS_MIN 8
 
@@ -118,6 +119,11 @@ uint32_t hash_bytes(uint32_t seed, const void *data, size_t len)
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ byte[i]) * UINT32_C(16777619);
 	return mix(h);
+}
+
+uint32_t hash_text(const char *text)
+{
+	return hash_bytes(0, text, strlen(text));
 }
 
 uint32_t hash_u64(uint64_t value)

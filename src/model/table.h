@@ -27,4 +27,5 @@ struct table_link *table_next(const struct table_link *link);
 /* Hashes of a key; SEED is the hash of what comes before it. Not for secrets: a user can make names
  * collide, so the number of names that a user may make is limited elsewhere. */
 uint32_t hash_bytes(uint32_t seed, const void *data, size_t len);
+uint32_t hash_text(const char *text);
 uint32_t hash_u64(uint64_t value);

@@ -3,6 +3,7 @@
 #include "net/worker.h"
 
 #include "base/cleanup.h"
+#include "model/table.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -72,18 +73,9 @@ void gate_free(struct gate *g)
 
 /* --- hosts; lock held ------------------------------------------------------------------------- */
 
-static unsigned hash(const char *text)
-{
-	unsigned h = 2166136261u; /* FNV-1a */
-
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 16777619u;
-	return h;
-}
-
 static struct host *host_get(struct gate *g, const char *origin)
 {
-	struct hosts *bucket = &g->by_origin[hash(origin) % HOST_BUCKETS];
+	struct hosts *bucket = &g->by_origin[hash_text(origin) % HOST_BUCKETS];
 	size_t len = strlen(origin) + 1;
 	struct host *h;
 
@@ -107,7 +99,7 @@ static void host_put(struct gate *g, struct host *h)
 {
 	if (--h->refs)
 		return;
-	TAILQ_REMOVE(&g->by_origin[hash(h->origin) % HOST_BUCKETS], h, link);
+	TAILQ_REMOVE(&g->by_origin[hash_text(h->origin) % HOST_BUCKETS], h, link);
 	free(h);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "model/table.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -147,11 +148,7 @@ void throttle_leave(struct throttle *t, struct throttle_job *j)
 
 static struct throttle_hosts *host_bucket(struct throttle *t, const char *origin)
 {
-	unsigned h = 5381;
-
-	for (const char *p = origin; *p; p++)
-		h = h * 33 + (unsigned char)*p;
-	return &t->hosts[h % HOST_BUCKETS];
+	return &t->hosts[hash_text(origin) % HOST_BUCKETS];
 }
 
 static struct throttle_host *host_get(struct throttle *t, const char *origin, int64_t now)

@@ -14,6 +14,31 @@
 
 /* --- life ---------------------------------------------------------------------------------------------- */
 
+/* As one that waits: it knows nothing yet but its fetch. */
+static void set_blank(struct transfer *t)
+{
+	segments_init(&t->plan, t->fetch->size, 1, INT64_MAX, 0);
+	t->failure = (struct failure){ .retry_after_s = -1 };
+	t->fd = -1;
+	t->remote_size = SIZE_UNKNOWN;
+	t->mtime = MTIME_UNKNOWN;
+	t->slots = t->restarts = t->waits = 0;
+	t->movable = t->was_paused = t->had_several = false;
+}
+
+/* What it has made since it began. */
+static void release(struct transfer *t)
+{
+	if (t->fd >= 0)
+		close(t->fd);
+	sites_release(t);
+	segments_release(&t->plan);
+	digest_free(take_ptr(t->digest));
+	failure_release(&t->failure);
+	free(take_ptr(t->edges));
+	free(take_ptr(t->validator));
+}
+
 int transfer_new(struct fetch *fetch, struct transfer **ret)
 {
 	struct transfer *t = calloc(1, sizeof *t);
@@ -26,25 +51,14 @@ int transfer_new(struct fetch *fetch, struct transfer **ret)
 	t->ticket = (struct ticket){ .transfer = t, .id = fetch->id, .serial = fetch->serial,
 		.priority = fetch->priority, .want = fetch->wanted ? fetch->wanted : SEGMENT_NONE };
 	t->priority = fetch->priority;
-	t->fd = -1;
-	t->remote_size = SIZE_UNKNOWN;
-	t->mtime = MTIME_UNKNOWN;
-	t->failure.retry_after_s = -1;
-	segments_init(&t->plan, fetch->size, 1, INT64_MAX, 0);
+	set_blank(t);
 	*ret = t;
 	return 0;
 }
 
 void transfer_free(struct transfer *t)
 {
-	if (t->fd >= 0)
-		close(t->fd);
-	sites_release(t);
-	segments_release(&t->plan);
-	digest_free(t->digest);
-	failure_release(&t->failure);
-	free(t->edges);
-	free(t->validator);
+	release(t);
 	fetch_free(t->fetch);
 	free(t);
 }
@@ -196,36 +210,18 @@ static bool is_refusal(const struct failure *why)
 		why->outcome == OUTCOME_TIMEOUT /* ftp: 421 */ || why->http_status == 429 || why->http_status == 503;
 }
 
-/* What transfer_start has made is undone. */
-static void forget_start(struct transfer *t)
-{
-	t->slots = 0;
-	sites_release(t);
-	t->sites = NULL;
-	t->nsites = 0;
-	segments_release(&t->plan);
-	segments_init(&t->plan, t->fetch->size, 1, INT64_MAX, 0);
-	digest_free(take_ptr(t->digest));
-	failure_release(&t->failure);
-	t->failure = (struct failure){ .retry_after_s = -1 };
-	free(take_ptr(t->edges));
-	free(take_ptr(t->validator));
-	t->remote_size = SIZE_UNKNOWN;
-	t->movable = t->was_paused = false;
-	t->restarts = 0;
-}
-
 /* A host that serves others of ours, and says why with nothing but a refusal, allows no more than those:
- * then T, of which nothing has come, waits as if it had never begun. */
+ * then T, of which nothing is known yet, waits as if it had never begun. */
 static bool step_back(struct transfer *t, const struct failure *why)
 {
 	struct gate *gate = t->worker->shared->gate;
 
-	if (t->plan.moved || t->begun || t->slots > 1 || why->retry_after_s >= 0 || !is_refusal(why) ||
+	if (t->identified || t->slots > 1 || why->retry_after_s >= 0 || !is_refusal(why) ||
 	    !gate_refused(gate, &t->ticket, t->worker->now))
 		return false;
 	leave_worker(t);
-	forget_start(t);
+	release(t);
+	set_blank(t);
 	gate_back(gate, &t->ticket);
 	return true;
 }

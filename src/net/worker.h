@@ -2,7 +2,8 @@
  *
  * A round: sleep; sockets and timers into curl; drain curl's messages, then act on them; orders; a
  * tick for all transfers when it is due; unpause what the buckets allow; news for the core; take new
- * transfers for the connections that ended. Reports go to the core before the thread sleeps. Nothing in a round blocks but the disk.
+ * transfers for the connections that ended. Reports go to the core before the thread
+ * sleeps. Nothing in a round blocks but the disk.
  *
  * multi_socket_action with our own epoll: for many small files a fifth faster than curl_multi_poll.
  */

@@ -2,7 +2,7 @@
 import os, shutil, subprocess, time
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import MIB, Daemon, Part, settle
+from bench import MIB, Daemon, Part, awake, settle
 
 FILES = 10
 
@@ -44,11 +44,12 @@ def one(bench, jobs):
     settle()
     start = daemon.start()
     rss = daemon.status("VmRSS") - empty
-    ls, lines = timed("ls", "-l", daemon.mnt)
-    assert lines == jobs + 1
-    index, lines = timed("cat", daemon.mnt + "/.xferfs/index")
-    find, names = timed("find", daemon.mnt)
-    stat = stat_all(daemon, jobs)
+    with awake():
+        ls, lines = timed("ls", "-l", daemon.mnt)
+        assert lines == jobs + 1
+        index, lines = timed("cat", daemon.mnt + "/.xferfs/index")
+        find, names = timed("find", daemon.mnt)
+        stat = stat_all(daemon, jobs)
     daemon.stop()
     shutil.rmtree(os.path.dirname(daemon.dest))
     bench.say("    %7d jobs: made in %.1f s, start %.2f s, ls -l %.2f s, find %.1f s" % (jobs, made, start, ls, find))
