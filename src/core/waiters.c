@@ -148,7 +148,7 @@ static void open_staged(struct core *c, struct message *m)
 		r = blob_open_read(c->options.blobs, m->serial, m->file, f->generation, &a.fd);
 		/* Never for a file that has bytes: where they should be, zeros would stand. */
 		if (r == -ENOENT && !f->have.n && f->state < FILE_TRANSFERRED) {
-			r = blob_open(c->options.blobs, m->serial, m->file, f->generation, true, &a.fd);
+			r = blob_open(c->options.blobs, m->serial, m->file, f->generation, false, &a.fd);
 			if (r >= 0)
 				close(take_fd(&a.fd));
 			if (r >= 0)

@@ -203,14 +203,14 @@ static int make_dirs(const struct blobs *b, uint64_t serial, uint32_t file)
 	return mkdirat(b->dirfd, path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool create, int *ret_fd)
+int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool anew, int *ret_fd)
 {
-	int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
+	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (anew ? O_TRUNC : 0);
 	char path[BLOB_PATH_LEN];
 
 	blob_path(serial, file, generation, path);
 	int fd = openat(b->dirfd, path, flags, BLOB_MODE);
-	if (fd < 0 && errno == ENOENT && create) {
+	if (fd < 0 && errno == ENOENT) {
 		/* The first blob of its directory; only then is that looked at. */
 		int r = make_dirs(b, serial, file);
 		if (r < 0)

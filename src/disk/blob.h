@@ -33,9 +33,10 @@ dev_t blobs_dev(const struct blobs *b);
 
 #define BLOB_SHARD 64u
 
-/* Opens the blob read-write, O_CLOEXEC, making it and its directories when CREATE. It is made with the
- * mode that most files are to have in the end (nobody else can come into STAGING): one change less. */
-int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool create, int *ret_fd);
+/* Opens the blob read-write, O_CLOEXEC; it and its directories are made when they are missing. ANEW: bytes
+ * that a crash left in it belong to nothing that is known, and go. It is made with the mode that most
+ * files are to have in the end (nobody else can come into STAGING): one change less. */
+int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool anew, int *ret_fd);
 int blob_open_read(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, int *ret_fd);
 int blob_unlink(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation); /* -ENOENT is 0 */
 int blob_stat(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, struct stat *ret);
@@ -61,7 +62,7 @@ int blobs_sweep(const struct blobs *b, bool (*keep)(void *arg, uint64_t serial, 
 #define WRITE_GATHER (1u << 20)
 
 struct writer {
-	int fd;            /* borrowed */
+	int fd;            /* borrowed; set before the first flush */
 	bool dontcache;
 	uint64_t offset;   /* of the next byte that writer_write gets */
 	uint64_t written;  /* bytes below this (and at or above the start) were handed to the kernel */
@@ -71,6 +72,8 @@ struct writer {
 void writer_init(struct writer *w, int fd, uint64_t offset);
 int writer_write(struct writer *w, const void *data, size_t len);
 int writer_flush(struct writer *w); /* hands what is gathered to the kernel; not durable */
+/* Instead of a flush: gives away what is gathered. NULL: nothing is. */
+char *writer_take(struct writer *w, size_t *ret_len);
 void writer_release(struct writer *w);
 
 /* Room for SIZE bytes ahead of time: early ENOSPC and no fragments. 0 where the filesystem cannot, and on tmpfs,

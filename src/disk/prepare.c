@@ -92,11 +92,13 @@ static int probe(struct placing *p, const struct order_file *f)
 	return r;
 }
 
-static int set_mtime(const struct order_file *f, int fd)
+static int set_mtime(const struct order_file *f, int fd, const struct stat *st)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = f->mtime } };
 
-	return f->mtime != INT64_MIN && futimens(fd, times) < 0 ? -errno : 0;
+	if (f->mtime == INT64_MIN || (st->st_mtim.tv_sec == f->mtime && st->st_mtim.tv_nsec == 0))
+		return 0;
+	return futimens(fd, times) < 0 ? -errno : 0;
 }
 
 static int prepare_copy(struct placing *p, struct order_file *f, int blob)
@@ -121,7 +123,7 @@ static int prepare_copy(struct placing *p, struct order_file *f, int blob)
 	if (r == 0)
 		r = facts_apply(&p->facts, copy, &st);
 	if (r == 0)
-		r = set_mtime(f, copy);
+		r = set_mtime(f, copy, &st);
 	creds_restore();
 	if (r == 0)
 		r = durable_file(&p->durable, copy, st.st_dev);
@@ -136,11 +138,9 @@ static int prepare_copy(struct placing *p, struct order_file *f, int blob)
 
 /* Whether a complete that failed has given the blob to somebody else: he may have opened it under its
  * temporary name, and would go on writing to the file when it is another's. */
-static bool was_given_away(const struct placing *p, int blob)
+static bool was_given_away(const struct placing *p, const struct stat *blob)
 {
-	struct stat st;
-
-	return fstat(blob, &st) == 0 && st.st_uid != geteuid() && st.st_uid != p->facts.uid;
+	return blob->st_uid != p->facts.uid && blob->st_uid != geteuid();
 }
 
 static int prepare_file(struct placing *p, struct order_file *f)
@@ -153,7 +153,7 @@ static int prepare_file(struct placing *p, struct order_file *f)
 		r = placing_enter(p, f, true);
 	if (r == 0)
 		r = probe(p, f);
-	if (r == 0 && was_given_away(p, blob))
+	if (r == 0 && was_given_away(p, &st))
 		return prepare_copy(p, f, blob);
 	if (r == 0 && p->way != WAY_COPY) {
 		r = facts_apply(&p->facts, blob, &st);
@@ -169,7 +169,7 @@ static int prepare_file(struct placing *p, struct order_file *f)
 		return r;
 	if (p->way == WAY_COPY)
 		return prepare_copy(p, f, blob);
-	r = set_mtime(f, blob);
+	r = set_mtime(f, blob, &st);
 	if (r == 0)
 		r = durable_file(&p->durable, blob, st.st_dev);
 	if (r < 0)

@@ -34,6 +34,16 @@ void writer_release(struct writer *w)
 	w->len = w->cap = 0;
 }
 
+char *writer_take(struct writer *w, size_t *ret_len)
+{
+	char *data = w->data;
+
+	*ret_len = w->len;
+	w->data = NULL;
+	w->len = w->cap = 0;
+	return data;
+}
+
 /* Hands DATA to the kernel at w->written. */
 static int put(struct writer *w, const char *data, size_t len)
 {

@@ -1,4 +1,5 @@
 /* The public face: copies the options, starts the workers, and puts orders where they are seen. */
+#include "net/scribe.h"
 #include "net/transfer.h"
 
 #include "base/parse.h"
@@ -107,6 +108,7 @@ void engine_stop(struct engine *e)
 		transfer_decline(t, e->shared.reports, OUTCOME_STOPPED, NULL);
 	for (size_t i = 0; i < e->nworkers; i++)
 		worker_stop(e->workers[i]);
+	scribe_stop(e->shared.scribe);
 	gate_free(e->shared.gate);
 	throttle_free(e->shared.throttle);
 	balance_free(e->shared.balance);
@@ -139,6 +141,8 @@ int engine_start(const struct engine_options *options, struct blobs *blobs, stru
 		r = balance_new(&e->shared.balance);
 	if (r == 0)
 		r = gate_new(e->shared.options.connections, e->shared.options.connections_per_host, &e->shared.gate);
+	if (r == 0)
+		r = scribe_start(blobs, reports, &e->shared.scribe);
 	while (r == 0 && e->nworkers < e->shared.options.workers) {
 		r = worker_start(&e->shared, &e->workers[e->nworkers]);
 		e->nworkers += r == 0;

@@ -95,6 +95,15 @@ enum report_kind {
 	REPORT_ENDED,               /* the last one of a transfer */
 };
 
+/* Bytes on their way to a blob (net/scribe). */
+struct unwritten {
+	bool any;
+	uint64_t serial;
+	uint32_t file, generation;
+	char *data;                 /* NULL: the file is empty */
+	size_t len;
+};
+
 struct report {
 	struct mail mail;
 	uint64_t id;
@@ -113,6 +122,7 @@ struct report {
 	int64_t retry_after_s;      /* as sent; -1: none */
 	bool unverified;            /* the end of the body was not proven */
 	struct digest *digest;      /* NULL unless wanted */
+	struct unwritten unwritten; /* the engine's own: none is left when it comes */
 };
 void report_free(struct report *r);
 

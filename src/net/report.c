@@ -58,6 +58,7 @@ void report_free(struct report *r)
 	free(r->text);
 	free(r->url);
 	digest_free(r->digest);
+	free(r->unwritten.data);
 	free(r);
 }
 
@@ -131,7 +132,19 @@ void report_send(struct transfer *t, enum report_kind kind)
 	if (kind == REPORT_BEGUN && t->validator)
 		r->validator = strdup(t->validator);
 	t->reported_moved = t->plan.moved;
-	worker_report(t->worker, &r->mail);
+	worker_report(t->worker, r);
+}
+
+/* What is gathered goes along; or that the file is empty, and has no blob yet. */
+static void bring_along(struct transfer *t, struct report *r)
+{
+	const struct fetch *f = t->fetch;
+
+	if (!t->gathered && !(r->outcome == OUTCOME_DONE && t->identified && t->fd < 0))
+		return;
+	r->unwritten = (struct unwritten){ .any = true, .serial = f->serial, .file = f->file,
+		.generation = f->generation, .data = take_ptr(t->gathered), .len = t->ngathered };
+	t->ngathered = 0;
 }
 
 /* The core waits for the end of every transfer: this one report must not be lost, so its memory is
@@ -155,8 +168,9 @@ void report_end(struct transfer *t, struct mailbox *reports, const struct failur
 	if (t->validator)
 		r->validator = strdup(t->validator);
 	r->digest = take_ptr(t->digest);
+	bring_along(t, r);
 	if (t->worker)
-		worker_report(t->worker, &r->mail);
+		worker_report(t->worker, r);
 	else
 		mailbox_send(reports, &r->mail);
 }

@@ -37,6 +37,7 @@ static void release(struct transfer *t)
 	failure_release(&t->failure);
 	free(take_ptr(t->edges));
 	free(take_ptr(t->validator));
+	free(take_ptr(t->gathered));
 }
 
 int transfer_new(struct fetch *fetch, struct transfer **ret)
@@ -75,13 +76,26 @@ void transfer_decline(struct transfer *t, struct mailbox *reports, enum outcome 
 	transfer_free(t);
 }
 
-/* Takes the connection of SLOT down; what it has written counts. */
+static int flush(struct transfer *t, struct writer *w)
+{
+	int r = w->len && t->fd < 0 ? transfer_open(t) : 0;
+
+	return r == 0 && w->len ? writer_flush(w) : r;
+}
+
+/* Takes the connection of SLOT down; what it has written counts, and what it has gathered if that is all
+ * of the file. */
 static int release_conn(struct transfer *t, unsigned slot)
 {
 	struct conn *c = t->conns[slot];
-	int r = t->fd >= 0 ? writer_flush(&c->writer) : 0, e;
+	struct writer *w = &c->writer;
+	int r = 0, e;
 
-	e = segments_end(&t->plan, slot, t->fd >= 0 ? c->writer.written : t->plan.v[slot].first);
+	if (t->fd < 0 && w->len && w->len == t->plan.size)
+		t->gathered = writer_take(w, &t->ngathered);
+	else
+		r = flush(t, w);
+	e = segments_end(&t->plan, slot, t->gathered ? t->ngathered : w->written);
 	t->conns[slot] = NULL;
 	conn_close(c);
 	return r < 0 ? r : e;
@@ -397,13 +411,13 @@ void transfer_has_news(struct transfer *t)
 
 /* Bytes wait in the writers for 1 MiB to come together; where that takes long they are handed over.
  * *ret_any: whether there were any, so that what was reported of the transfer is not all any more. */
-static int flush(struct transfer *t, bool *ret_any)
+static int flush_all(struct transfer *t, bool *ret_any)
 {
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < SEGMENTS_MAX; i++)
-		if (t->conns[i] && t->fd >= 0 && t->conns[i]->writer.len) {
-			r = writer_flush(&t->conns[i]->writer);
+		if (t->conns[i] && t->conns[i]->writer.len) {
+			r = flush(t, &t->conns[i]->writer);
 			*ret_any = true;
 		}
 	return r;
@@ -420,7 +434,7 @@ void transfer_news(struct transfer *t)
 	}
 	if (t->wanting) {
 		bool news = t->plan.moved != t->reported_moved;
-		int r = flush(t, &news);
+		int r = flush_all(t, &news);
 
 		if (r < 0)
 			end_with(t, outcome_of_errno(r), -r, NULL);
@@ -440,7 +454,7 @@ static int report_progress(struct transfer *t)
 	t->reported_at = now;
 	t->rated_moved = t->plan.moved;
 	if (rate < SLOW_RATE)
-		r = flush(t, &news);
+		r = flush_all(t, &news);
 	if (r == 0 && t->begun && news)
 		report_send(t, REPORT_PROGRESS);
 	return r;

@@ -44,7 +44,9 @@ struct transfer {
 	struct site *sites;
 	size_t nsites;
 	uint64_t *edges;         /* range=: where the parts begin in the blob, and the end; else NULL */
-	int fd;                  /* of the blob; -1 until the first answer was accepted */
+	int fd;                  /* of the blob; -1: none yet, no answer was accepted or its bytes are gathered */
+	char *gathered;          /* all of the file, to be written by the scribe; NULL */
+	size_t ngathered;
 	uint64_t remote_size;    /* differs from plan.size with range= */
 	char *validator;         /* of the bytes in the blob */
 	int64_t mtime;
@@ -82,6 +84,7 @@ struct site *sites_pick(struct transfer *t); /* alive, with the fewest connectio
 
 /* version.c: for range=, where the parts begin in the blob, as far as is known. 0, -ENOMEM. */
 int transfer_set_edges(struct transfer *t);
+int transfer_open(struct transfer *t); /* version.c: the blob, for all connections; with room for the file */
 
 /* report.c */
 void report_send(struct transfer *t, enum report_kind kind);
@@ -90,7 +93,7 @@ void report_end(struct transfer *t, struct mailbox *reports, const struct failur
 /* --- for conn.c ------------------------------------------------------------------------------------ */
 
 /* An answer of CONN was accepted: the version of the file is MTIME, REMOTE_SIZE (SIZE_UNKNOWN) and
- * VALIDATOR (copied). Opens the blob. False: CONN's failure is set. */
+ * VALIDATOR (copied). Opens the blob, but for a small file. False: CONN's failure is set. */
 bool transfer_identify(struct transfer *t, struct conn *c, uint64_t remote_size, const char *validator, int64_t mtime,
 	bool ranges);
 void transfer_has_news(struct transfer *t);

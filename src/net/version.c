@@ -2,10 +2,10 @@
 #include "net/transfer.h"
 
 #include "net/errors.h"
+#include "net/scribe.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define RESERVE_MIN (UINT64_C(1) << 20) /* smaller files are written at once, and have no fragments */
 
@@ -72,20 +72,23 @@ static bool refuse(struct conn *c, enum outcome outcome, int err, const char *te
 	return false;
 }
 
-static int open_blob(struct transfer *t)
+/* A small file needs no blob before its bytes are all here (net/scribe). */
+static bool may_gather(const struct transfer *t)
+{
+	return t->plan.size <= SCRIBE_FILE_MAX && t->plan.used == 1 && !t->resuming && !t->wanting;
+}
+
+int transfer_open(struct transfer *t)
 {
 	const struct fetch *f = t->fetch;
-	struct stat st;
-	int r = blob_open(t->worker->shared->blobs, f->serial, f->file, f->generation, true, &t->fd);
+	int r = blob_open(t->worker->shared->blobs, f->serial, f->file, f->generation, !t->resuming, &t->fd);
 
-	if (r < 0 || t->resuming)
-		return r;
-	/* Bytes that a crash left behind belong to nothing that is known. */
-	if (fstat(t->fd, &st) < 0 || (st.st_size > 0 && ftruncate(t->fd, 0) < 0))
-		return -errno;
-	if (t->plan.size != SIZE_UNKNOWN && t->plan.size >= RESERVE_MIN)
-		return blob_reserve(t->fd, t->plan.size);
-	return 0;
+	if (r == 0 && !t->resuming && t->plan.size != SIZE_UNKNOWN && t->plan.size >= RESERVE_MIN)
+		r = blob_reserve(t->fd, t->plan.size);
+	for (unsigned i = 0; i < SEGMENTS_MAX; i++)
+		if (t->conns[i])
+			t->conns[i]->writer.fd = t->fd;
+	return r;
 }
 
 /* The sizes that were known before against the one of this answer. */
@@ -129,11 +132,10 @@ bool transfer_identify(struct transfer *t, struct conn *c, uint64_t remote_size,
 	} else if (t->mtime == MTIME_UNKNOWN) {
 		t->mtime = mtime;
 	}
-	if (r == 0 && t->fd < 0)
-		r = open_blob(t);
+	if (r == 0 && t->fd < 0 && !may_gather(t))
+		r = transfer_open(t);
 	if (r < 0)
 		return refuse(c, outcome_of_errno(r), -r, NULL);
-	c->writer.fd = t->fd;
 	t->identified = true;
 	t->plan.ranges = t->plan.ranges || ranges;
 	if (c->url && (!c->site->moved || strcmp(c->site->moved, c->url) != 0)) {

@@ -1,3 +1,4 @@
+#include "net/scribe.h"
 #include "net/transfer.h"
 
 #include <errno.h>
@@ -134,19 +135,35 @@ static int timeout_ms(int64_t deadline)
 	return left < 60000 ? (int)left : 60000;
 }
 
+static void outbox_init(struct outbox *box)
+{
+	box->head = NULL;
+	box->tail = &box->head;
+}
+
+static void outbox_add(struct outbox *box, struct mail *mail)
+{
+	mail->next = NULL;
+	*box->tail = mail;
+	box->tail = &mail->next;
+}
+
+/* The core hears of the beginning of a transfer before the scribe may tell it of the end. */
 static void send_reports(struct worker *w)
 {
-	if (w->outbox)
-		mailbox_send_all(w->shared->reports, w->outbox);
-	w->outbox = NULL;
-	w->outbox_tail = &w->outbox;
-	w->noutbox = 0;
+	if (w->reports.head)
+		mailbox_send_all(w->shared->reports, w->reports.head);
+	if (w->unwritten.head)
+		scribe_send(w->shared->scribe, w->unwritten.head);
+	outbox_init(&w->reports);
+	outbox_init(&w->unwritten);
+	w->nreports = 0;
 }
 
 /* Reports wait while sockets have something to say: each wakes the core, which costs as much as a recv. */
 static bool reports_may_wait(const struct worker *w)
 {
-	return w->outbox && w->noutbox < OUTBOX_MAX && clock_now() - w->outbox_since < OUTBOX_TIME;
+	return w->nreports && w->nreports < OUTBOX_MAX && clock_now() - w->reports_since < OUTBOX_TIME;
 }
 
 static int wait_for_events(struct worker *w, struct epoll_event *events)
@@ -267,13 +284,13 @@ static void take(struct worker *w)
 		transfer_start(t, w);
 }
 
-void worker_report(struct worker *w, struct mail *mail)
+void worker_report(struct worker *w, struct report *r)
 {
-	if (!w->noutbox++)
-		w->outbox_since = w->now;
-	mail->next = NULL;
-	*w->outbox_tail = mail;
-	w->outbox_tail = &mail->next;
+	if (r->unwritten.any && scribe_is_behind(w->shared->scribe))
+		scribe_write(w->shared->blobs, r);
+	if (!w->nreports++)
+		w->reports_since = w->now;
+	outbox_add(r->unwritten.any ? &w->unwritten : &w->reports, &r->mail);
 }
 
 static void stop_all(struct worker *w)
@@ -383,7 +400,8 @@ int worker_start(const struct shared *shared, struct worker **ret)
 	w->shared = shared;
 	w->epoll = w->wake_fd = -1;
 	w->curl_deadline = INT64_MAX;
-	w->outbox_tail = &w->outbox;
+	outbox_init(&w->reports);
+	outbox_init(&w->unwritten);
 	TAILQ_INIT(&w->member.orders);
 	TAILQ_INIT(&w->transfers);
 	TAILQ_INIT(&w->news);

@@ -3,7 +3,7 @@
  * A round: sleep; sockets and timers into curl; drain curl's messages, then act on them; orders; a
  * tick for all transfers when it is due; unpause what the buckets allow; news for the core; take new
  * transfers for the connections that ended. Reports go to the core before the thread
- * sleeps. Nothing in a round blocks but the disk.
+ * sleeps, or first to the scribe, which writes small files. Nothing in a round blocks but the disk.
  *
  * multi_socket_action with our own epoll: for many small files a fifth faster than curl_multi_poll.
  */
@@ -31,6 +31,7 @@ struct shared {
 	struct gate *gate;
 	struct throttle *throttle;
 	struct balance *balance;
+	struct scribe *scribe;
 };
 
 struct watch {                          /* by file descriptor */
@@ -38,6 +39,11 @@ struct watch {                          /* by file descriptor */
 	uint32_t wanted;                /* what curl asked for */
 	bool known;                     /* its making was seen, and its closing will be */
 	struct background background;
+};
+
+/* Mail that waits: one wake of the receiver for many. */
+struct outbox {
+	struct mail *head, **tail;
 };
 
 struct worker {
@@ -54,9 +60,10 @@ struct worker {
 	struct transfers news;          /* have something to report at the end of the round */
 	struct conns paused;            /* by our buckets, in the order of asking */
 	struct conns idle, finished;    /* easy handles to use again; ended in this round */
-	struct mail *outbox, **outbox_tail; /* reports that wait: one wake of the core for many */
-	unsigned noutbox;
-	int64_t outbox_since;
+	struct outbox reports;          /* for the core */
+	struct outbox unwritten;        /* for the scribe: reports that bring bytes along */
+	unsigned nreports;              /* in both */
+	int64_t reports_since;
 	unsigned nidle;
 	unsigned released;              /* connections given back in this round */
 	unsigned wanting;               /* transfers that a reader waits for */
@@ -71,7 +78,7 @@ struct worker {
 int worker_start(const struct shared *shared, struct worker **ret);
 void worker_wake(struct worker *w);            /* any thread */
 void worker_limits_changed(struct worker *w);  /* any thread: paused connections ask again */
-void worker_report(struct worker *w, struct mail *mail); /* its own thread: sent soon */
+void worker_report(struct worker *w, struct report *r); /* its own thread: sent soon, by the scribe if need be */
 struct watch *worker_watch(struct worker *w, int fd); /* NULL: out of memory */
 /* CURLOPT_CLOSESOCKETFUNCTION; ARG is the worker, since a socket outlives the conn it was made for. */
 int worker_on_close(void *arg, curl_socket_t fd);

@@ -7,9 +7,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 /* --- whole bodies ------------------------------------------------------------------------------------ */
 
@@ -86,6 +88,59 @@ static void test_many_small(void **state)
 		assert_int_equal((uint8_t)data[4095], fault_byte(0, 4095));
 	}
 	assert_int_equal(fault_hits(&server, "/small"), 200);
+}
+
+/* Nothing of a small file is in its blob before all of it is here; but what there is must not be lost. */
+static void test_small_cut(void **state)
+{
+	struct report *r = rig_run(&rig, fetch_of("/small-cut"));
+
+	assert_int_equal(extents_total(&r->have), 2000);
+	assert_bytes(0, 2000, 0, 0);
+	assert_ends(r, "reset");
+}
+
+static void test_small_slow(void **state)
+{
+	uint64_t id = rig_send(&rig, fetch_of("/small-silent"));
+	struct report *r;
+
+	while (extents_total(&rig.seen) < 3000) {
+		r = rig_report(&rig);
+		assert_int_not_equal(r->mail.kind, REPORT_ENDED);
+		report_free(r);
+	}
+	engine_cease(rig.engine, id);
+	r = rig_end(&rig);
+	assert_int_equal(extents_total(&r->have), 3000);
+	assert_bytes(0, 3000, 0, 0);
+	assert_ends(r, "stopped");
+}
+
+static void test_small_disk(void **state)
+{
+	int staging = blobs_dirfd(rig.blobs);
+	char path[BLOB_PATH_LEN];
+	struct report *r;
+
+	blob_path(1, 1, 0, path);
+	assert_return_code(mkdirat(staging, "blobs/1", 0700), 0);
+	assert_return_code(mkdirat(staging, path, 0700), 0);
+	r = rig_run(&rig, fetch_of("/small"));
+	assert_int_equal(r->err, EISDIR);
+	assert_int_equal(r->have.n, 0);
+	assert_ends(r, "disk");
+	assert_return_code(unlinkat(staging, path, AT_REMOVEDIR), 0);
+	assert_whole(rig_run(&rig, fetch_of("/small")), 4096);
+}
+
+static void test_nothing_left_to_fetch(void **state)
+{
+	struct fetch *f = fetch_of("/small");
+
+	give(f, 4096, 4096, "etag \"v0\"");
+	assert_whole(rig_run(&rig, f), 4096);
+	assert_int_equal(fault_hits(&server, "/small"), 0);
 }
 
 static void test_digest_comes_along(void **state)
@@ -352,7 +407,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, scene_set_up, scene_tear_down)
 	const struct CMUnitTest tests[] = {
 		T(test_whole), T(test_empty), T(test_date_is_validator), T(test_chunked_is_proven),
-		T(test_end_of_connection_is_no_proof), T(test_many_small), T(test_digest_comes_along),
+		T(test_end_of_connection_is_no_proof), T(test_many_small), T(test_small_cut), T(test_small_slow),
+		T(test_small_disk), T(test_nothing_left_to_fetch), T(test_digest_comes_along),
 		T(test_short_body_resumes), T(test_resume_by_date), T(test_changed),
 		T(test_nothing_behind_the_end), T(test_error_pages_are_not_stored), T(test_unreachable),
 		T(test_sizes), T(test_too_large), T(test_silence), T(test_disk), T(test_private_address),

@@ -9,6 +9,8 @@
 static struct page pages[] = {
 	{ .path = "/plain", .size = 3 * MIB + 17 },
 	{ .path = "/small", .size = 4096 },
+	{ .path = "/small-cut", .size = 5000, .cut_after = 2000 },
+	{ .path = "/small-silent", .size = 5000, .stall_after = 3000 },
 	{ .path = "/empty", .size = 0 },
 	{ .path = "/dated", .size = 100000, .modified = OLD },
 	{ .path = "/weak", .size = 100000, .etag = "W/\"w\"" },
