@@ -264,35 +264,48 @@ static void check(const struct scenario *s, struct area *a, const struct creds *
 	}
 }
 
+/* A child completes and is killed before call N; false: there were fewer. */
+static bool killed_at(const struct scenario *s, struct area *a, const struct creds *c, unsigned n)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		calls = 0;
+		die_at = n;
+		prepare(s, a, c);
+		order_free(place(s, a, c));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+	return WEXITSTATUS(status) == 77;
+}
+
+/* Core prepares again after a restart, with what it had saved; placing does not depend on it. */
+static struct order *recover(const struct scenario *s, struct area *a, const struct creds *c, unsigned n)
+{
+	if (!saved->prepared || n % 2)
+		prepare(s, a, c);
+	return place(s, a, c);
+}
+
 /* Killed before call N; true: there were fewer. */
 static bool survives(const struct scenario *s, const struct creds *c, unsigned n)
 {
 	struct order *o;
 	struct area a;
-	int status;
 
 	set_stage(s, &a, c);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		calls = 0;
-		die_at = n;
-		prepare(s, &a, c);
-		order_free(place(s, &a, c));
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+	bool killed = killed_at(s, &a, c, n);
 	if (s->moves)
 		move_away(s, &a);
-	/* Core prepares again after a restart, with what it had saved. */
-	if (!saved->prepared || n % 2)
-		prepare(s, &a, c);
-	o = place(s, &a, c);
+	o = recover(s, &a, c, n);
 	check(s, &a, c, o, n);
 	order_free(o);
 	area_remove(&a);
-	return WEXITSTATUS(status) == 0;
+	return !killed;
 }
 
 static void killed_at_each_step(void **state)
@@ -332,24 +345,11 @@ static bool survives_undoing(const struct scenario *s, const struct creds *c, un
 {
 	struct order *o;
 	struct area a;
-	int status;
 
 	set_stage(s, &a, c);
 	stand_in_the_way(s, &a, c);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		calls = 0;
-		die_at = n;
-		prepare(s, &a, c);
-		order_free(place(s, &a, c));
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
-	if (!saved->prepared || n % 2)
-		prepare(s, &a, c);
-	o = place(s, &a, c);
+	bool killed = killed_at(s, &a, c, n);
+	o = recover(s, &a, c, n);
 	for (unsigned i = 0; i < s->files; i++) {
 		unsigned temporary;
 
@@ -361,7 +361,7 @@ static bool survives_undoing(const struct scenario *s, const struct creds *c, un
 	assert_true(s->commit == COMMIT_FILES || has_text(at(&a, "to"), "old"));
 	order_free(o);
 	area_remove(&a);
-	return WEXITSTATUS(status) == 0;
+	return !killed;
 }
 
 static void undone_at_each_step(void **state)
