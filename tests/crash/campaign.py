@@ -1,6 +1,6 @@
 """What the crash tests share: servers of known content, a daemon that can be killed, clients that use it
 in every way at once and remember what they were promised, and a look at what is there."""
-import ctypes, errno, hashlib, os, random, re, select, shutil, signal, socket, subprocess, sys, tempfile, threading
+import ctypes, errno, getopt, hashlib, os, random, re, select, shutil, signal, socket, subprocess, sys, tempfile, threading
 
 import promises
 
@@ -15,10 +15,21 @@ DEAD = {errno.ENOTCONN, errno.ECONNABORTED}
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def need_fuse():
+def begin(count):
+    """(seed, how many, whether to keep) of the command line [-s SEED] [-k] [COUNT]; prints the seed.
+    From here on the process has no supplementary groups, which become() would leave to every user, and
+    what it makes can be read by all."""
+    options, args = getopt.getopt(sys.argv[1:], "s:k")
+    options = dict(options)
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         print("skipped: /dev/fuse cannot be opened")
         sys.exit(77)
+    seed = options.get("-s") or str(random.SystemRandom().randrange(1 << 32))
+    print("seed", seed, flush=True)
+    if os.getuid() == 0:
+        os.setgroups([])
+    os.umask(0o022)
+    return seed, int(args[0]) if args else count, "-k" in options
 
 
 def become(uid):

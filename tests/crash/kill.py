@@ -6,7 +6,7 @@ several users, and checks after each that what it had acknowledged is so (promis
 -k       keep the folder
 
 XFERFS is the binary. Root: with jobs of several users. The last line is "N kills, 0 broken promises"."""
-import getopt, os, random, sys, threading, time
+import os, random, sys, threading, time
 
 import campaign, promises
 from campaign import Broken
@@ -150,15 +150,7 @@ class Campaign:
 
 
 def main():
-    options, args = getopt.getopt(sys.argv[1:], "s:k")
-    options = dict(options)
-    campaign.need_fuse()
-    seed = options.get("-s") or str(random.SystemRandom().randrange(1 << 32))
-    kills = int(args[0]) if args else 60
-    print("seed", seed, flush=True)
-    if os.getuid() == 0:
-        os.setgroups([])
-    os.umask(0o022)
+    seed, kills, keep = campaign.begin(60)
     scene = campaign.Scene()
     test = Campaign(scene, seed)
     try:
@@ -169,7 +161,7 @@ def main():
         test.complain([str(e)])
     finally:
         campaign.unmount(scene)
-        scene.close("-k" in options)
+        scene.close(keep)
     tally = {}
     for client in test.clients:
         for what, n in client.tally.items():

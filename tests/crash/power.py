@@ -15,7 +15,7 @@ LIFE of them a daemon lives anew.
 
 XFERFS is the binary; BUILD has tests/crash/recover and libinterpose.so. The last line is "N cuts, 0
 broken promises"."""
-import bisect, copy, getopt, json, os, random, shutil, struct, subprocess, sys, tempfile, threading
+import bisect, copy, json, os, random, shutil, struct, subprocess, sys, tempfile, threading
 
 import campaign, kill, promises
 from campaign import Broken
@@ -183,15 +183,7 @@ def live_and_cut(seed, way, build, folder, cuts, keep):
 
 
 def main():
-    options, args = getopt.getopt(sys.argv[1:], "s:k")
-    options = dict(options)
-    campaign.need_fuse()
-    seed = options.get("-s") or str(random.SystemRandom().randrange(1 << 32))
-    cuts = int(args[0]) if args else 1000
-    print("seed", seed, flush=True)
-    if os.getuid() == 0:
-        os.setgroups([])
-    os.umask(0o022)
+    seed, cuts, keep = campaign.begin(1000)
     # trees are many and small: made in memory
     folder = tempfile.mkdtemp(prefix="xferfs-power.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
     os.chmod(folder, 0o755)
@@ -199,7 +191,7 @@ def main():
     while made < cuts:
         way = ("link", "copy")[lives % 2]
         life = min(LIFE, max(1, cuts // 2), cuts - made)
-        broken += live_and_cut("%s/%d" % (seed, made), way, os.environ["BUILD"], folder, life, "-k" in options)
+        broken += live_and_cut("%s/%d" % (seed, made), way, os.environ["BUILD"], folder, life, keep)
         made += life
         lives += 1
     shutil.rmtree(folder)
