@@ -170,11 +170,8 @@ static void test_add_is_all_or_none(void **state)
 static void test_add_to_transferred_job_suspends_it(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
+	uint64_t job = transferred_job(rig, "a", URL "1");
 
-	finish(rig, 5);
-	sync_all(rig);
-	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
 	assert_int_equal(ask_add(rig, job, URL "2", user), 0);
 	assert_int_equal(state_of(rig, job), JOB_SUSPENDED);
 	assert_int_equal(rig->nfetches, 0);
@@ -480,13 +477,9 @@ static void test_complete_while_running_keeps_whole_files(void **state)
 static void test_file_that_cannot_be_placed_keeps_the_job(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1\n" URL "2\n");
 	struct asked done;
+	uint64_t job = completing_job(rig, &done, "a", URL "1\n" URL "2\n");
 
-	finish(rig, 10);
-	finish(rig, 10);
-	sync_all(rig);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	place_all(rig, -EACCES);
 	assert_true(done.answered);
 	assert_int_equal(done.err, -EACCES);
@@ -507,17 +500,13 @@ static void test_file_that_cannot_be_placed_keeps_the_job(void **state)
 static void test_file_that_was_lost(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1\n" URL "2\n");
 	struct asked done;
+	uint64_t job = completing_job(rig, &done, "a", URL "1\n" URL "2\n");
 	struct order *o;
 	struct fetch *f;
 
-	finish(rig, 10);
-	finish(rig, 10);
-	sync_all(rig);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	o = take_order(rig, ORDER_PREPARE);
-	assert_int_equal(o->files[1].size, 10);
+	assert_int_equal(o->files[1].size, WHOLE);
 	o->files[0].ino = 7;
 	o->files[1].err = o->err = -EIO;
 	o->files[1].lost = true;
@@ -578,13 +567,10 @@ static void test_tree_is_never_partial(void **state)
 static void test_inodes_are_saved_before_anything_is_placed(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
 	struct asked done;
+	uint64_t job = completing_job(rig, &done, "a", URL "1");
 	struct order *o;
 
-	finish(rig, 10);
-	sync_all(rig);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	o = take_order(rig, ORDER_PREPARE);
 	o->files[0].dev = 3;
 	o->files[0].ino = 77;

@@ -522,6 +522,25 @@ void fail_with(struct rig *rig, int http_status)
 	fetch_free(f);
 }
 
+uint64_t transferred_job(struct rig *rig, const char *name, const char *lines)
+{
+	uint64_t job = running_job(rig, name, lines);
+
+	for (size_t n = job_of(rig, job)->tally.files; n > 0; n--)
+		finish(rig, WHOLE);
+	sync_all(rig);
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
+	return job;
+}
+
+uint64_t completing_job(struct rig *rig, struct asked *done, const char *name, const char *lines)
+{
+	uint64_t job = transferred_job(rig, name, lines);
+
+	begin_verb(rig, done, job, EV_COMPLETE, user);
+	return job;
+}
+
 uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value)
 {
 	uint64_t job;

@@ -92,6 +92,11 @@ struct message *message_to(uint64_t serial, enum message_kind kind, struct asked
 void finish(struct rig *rig, uint64_t size);
 void finish_stopped(struct rig *rig, uint64_t have);
 void fail_with(struct rig *rig, int http_status);
+/* A job with these lines, TRANSFERRED: each file is whole, WHOLE bytes, and synced. */
+uint64_t transferred_job(struct rig *rig, const char *name, const char *lines);
+#define WHOLE 10
+/* ... and its COMPLETE is under way: what is ordered is PREPARE; DONE is answered when it has ended. */
+uint64_t completing_job(struct rig *rig, struct asked *done, const char *name, const char *lines);
 /* A job with one file and property NAME set to VALUE, resumed. */
 uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value);
 /* PREPARE and PLACE as a mover does them that succeeds; ERR: but the first file. */

@@ -296,13 +296,11 @@ static void test_backoff_grows_without_progress(void **state)
 static void test_reader_of_a_whole_file_makes_no_blob(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
+	uint64_t job = transferred_job(rig, "a", URL "1");
 	struct message *m;
 	struct asked asked;
 	char path[160];
 
-	finish(rig, 5);
-	sync_all(rig);
 	snprintf(path, sizeof(path), "%s/blobs/%llu/1.0", rig->directory, (unsigned long long)job);
 	assert_return_code(unlink(path), 0); /* the mover has placed it, and that is not saved yet */
 	m = message_to(job, MSG_OPEN_STAGED, &asked, NULL);

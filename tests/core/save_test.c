@@ -103,14 +103,11 @@ static void test_facts_are_kept(void **state)
 static void test_nothing_is_placed_before_its_inode_is_saved(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-	struct wait change = {.kind = WAIT_CHANGE};
 	struct asked done, waits;
+	uint64_t job = completing_job(rig, &done, "a", URL "1");
+	struct wait change = {.kind = WAIT_CHANGE};
 	struct order *o;
 
-	finish(rig, 5);
-	sync_all(rig);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	o = take_order(rig, ORDER_PREPARE);
 	o->files[0].dev = 1;
 	o->files[0].ino = 7;
@@ -142,12 +139,9 @@ static void test_nothing_is_placed_before_its_inode_is_saved(void **state)
 static void test_failed_placing_that_cannot_be_saved(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
 	struct asked done;
+	uint64_t job = completing_job(rig, &done, "a", URL "1");
 
-	finish(rig, 5);
-	sync_all(rig);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	send_back(rig, take_order(rig, ORDER_PREPARE)); /* without an inode: it was not prepared */
 	fill_disk();
 	send_back(rig, take_order(rig, ORDER_PLACE));
@@ -284,13 +278,10 @@ static void test_sync_without_memory(void **state)
 static void test_placing_without_memory(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
 	struct asked done;
+	uint64_t job = completing_job(rig, &done, "a", URL "1");
 	struct order *o;
 
-	finish(rig, 5);
-	sync_all(rig);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	o = take_order(rig, ORDER_PREPARE);
 	o->files[0].ino = 7;
 	copies_failing = 1;

@@ -75,15 +75,10 @@ static void test_restart_of_each_state(void **state)
 	suspended = running_job(rig, "suspended", URL "1");
 	assert_int_equal(ask_verb(rig, suspended, EV_SUSPEND, user), 0);
 	finish_stopped(rig, 0);
-	transferred = running_job(rig, "transferred", URL "1");
-	finish(rig, 5);
-	sync_all(rig);
+	transferred = transferred_job(rig, "transferred", URL "1");
 	failed = running_job(rig, "failed", URL "1");
 	fail_with(rig, 404);
-	completing = running_job(rig, "completing", URL "1");
-	finish(rig, 5);
-	sync_all(rig);
-	begin_verb(rig, &done, completing, EV_COMPLETE, user);
+	completing = completing_job(rig, &done, "completing", URL "1");
 	running = running_job(rig, "running", URL "1");
 	rig_restart(rig);
 	assert_int_equal(state_of(rig, suspended), JOB_SUSPENDED);
@@ -109,10 +104,7 @@ static void test_blobs_that_are_gone(void **state)
 
 	assert_int_equal(ask_verb(rig, suspended, EV_SUSPEND, user), 0);
 	finish_stopped(rig, 1000);
-	transferred = running_job(rig, "transferred", URL "1\n" URL "2\n");
-	finish(rig, 5);
-	finish(rig, 5);
-	sync_all(rig);
+	transferred = transferred_job(rig, "transferred", URL "1\n" URL "2\n");
 	snprintf(path, sizeof(path), "%s/blobs/%llu/1.0", rig->directory, (unsigned long long)suspended);
 	assert_return_code(truncate(path, 999), 0);
 	snprintf(path, sizeof(path), "%s/blobs/%llu/2.0", rig->directory, (unsigned long long)transferred);
@@ -270,14 +262,10 @@ static void test_complete_all(void **state)
 static void test_file_that_was_not_placed_keeps_the_job(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1\n" URL "2\n");
 	struct asked done;
+	uint64_t job = completing_job(rig, &done, "a", URL "1\n" URL "2\n");
 	struct order *o;
 
-	finish(rig, 5);
-	finish(rig, 5);
-	sync_all(rig);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	o = take_order(rig, ORDER_PREPARE);
 	o->files[0].ino = 7;
 	send_back(rig, o);
