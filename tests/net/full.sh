@@ -1,6 +1,5 @@
 #!/bin/sh
 # A staging area that is full: a small tmpfs of its own. Nothing that was written is lost.
-PATH=$PATH:/usr/sbin:/sbin
 . "$(dirname "$0")/real.sh"
 need nginx
 mkdir "$work/www" "$work/staging"
@@ -16,17 +15,10 @@ trap unmount_first EXIT
 head -c 9000000 /dev/urandom >"$work/www/big"
 head -c 20000 /dev/urandom >"$work/www/small"
 http=$(any_port)
-cat >"$work/nginx.conf" <<END
-daemon off; worker_processes 1; pid $work/pid; error_log $work/error.log;
-events { worker_connections 256; }
-http {
-	access_log off; chunked_transfer_encoding off;
-	client_body_temp_path $work/t; proxy_temp_path $work/t; fastcgi_temp_path $work/t;
-	uwsgi_temp_path $work/t; scgi_temp_path $work/t;
-	server { listen 127.0.0.1:$http; root $work/www; }
-}
+serve_nginx "$http" <<END || exit 1
+access_log off; chunked_transfer_encoding off;
+server { listen 127.0.0.1:$http; root $work/www; }
 END
-serve "$http" nginx -e "$work/error.log" -c "$work/nginx.conf" || exit 1
 url=http://127.0.0.1:$http
 
 # The size is known: it is refused before a byte comes.

@@ -1,6 +1,5 @@
 #!/bin/sh
 # [transfer] http2: many files over one connection, a large one, ranges; and a server that has no h2.
-PATH=$PATH:/usr/sbin
 . "$(dirname "$0")/real.sh"
 need nginx openssl
 nginx -V 2>&1 | grep -q http_v2 || { echo "skipped: nginx without http2"; exit 77; }
@@ -14,20 +13,13 @@ cd "$work" || exit 1
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 2 \
 	-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null
 h2=$(any_port) h1=$(any_port)
-cat >nginx.conf <<END
-daemon off; worker_processes 1; pid $work/pid; error_log $work/error.log;
-events { worker_connections 256; }
-http {
-	log_format who '\$server_protocol \$connection \$status \$uri';
-	access_log $work/access.log who;
-	client_body_temp_path $work/t; proxy_temp_path $work/t; fastcgi_temp_path $work/t;
-	uwsgi_temp_path $work/t; scgi_temp_path $work/t;
-	ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem;
-	server { listen 127.0.0.1:$h2 ssl http2; root $work/www; location /slow/ { alias $work/www/; limit_rate 2m; } }
-	server { listen 127.0.0.1:$h1 ssl; root $work/www; }
-}
+serve_nginx "$h2" <<END || exit 1
+log_format who '\$server_protocol \$connection \$status \$uri';
+access_log $work/access.log who;
+ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem;
+server { listen 127.0.0.1:$h2 ssl http2; root $work/www; location /slow/ { alias $work/www/; limit_rate 2m; } }
+server { listen 127.0.0.1:$h1 ssl; root $work/www; }
 END
-serve "$h2" nginx -e "$work/error.log" -c "$work/nginx.conf" || exit 1
 
 get -2 -a cert.pem "$work/staging" "https://127.0.0.1:$h2/big"
 is "large: done" "$outcome" "done"

@@ -1,6 +1,5 @@
 #!/bin/sh
 # The engine and nginx: http, ranges, ::1, .netrc, TLS with an own CA and client certificates.
-PATH=$PATH:/usr/sbin
 . "$(dirname "$0")/real.sh"
 need nginx openssl
 
@@ -25,30 +24,23 @@ printf 'machine 127.0.0.1 login user password secret\n' >home/.netrc
 
 http=$(any_port) https=$(any_port) v6=
 [ -e /proc/net/if_inet6 ] && grep -q '^0\{31\}1' /proc/net/if_inet6 && v6="listen [::1]:$http;"
-cat >nginx.conf <<END
-daemon off; worker_processes 1; pid $work/pid; error_log $work/error.log;
-events { worker_connections 256; }
-http {
-	access_log off;
-	client_body_temp_path $work/t; proxy_temp_path $work/t; fastcgi_temp_path $work/t;
-	uwsgi_temp_path $work/t; scgi_temp_path $work/t;
-	server {
-		listen 127.0.0.1:$http; $v6
-		root $work/www;
-		location /private/ { alias $work/www/; auth_basic x; auth_basic_user_file $work/htpasswd; }
-		location /slow/ { alias $work/www/; limit_rate 2m; }
-	}
-	server {
-		listen 127.0.0.1:$https ssl;
-		ssl_certificate $work/server.pem; ssl_certificate_key $work/server.key;
-		ssl_client_certificate $work/ca.pem; ssl_verify_client optional;
-		root $work/www;
-		location /club/ { if (\$ssl_client_verify != SUCCESS) { return 403; } alias $work/www/; }
-		location /down { return 302 http://127.0.0.1:$http/small; }
-	}
+serve_nginx "$http" <<END || exit 1
+access_log off;
+server {
+	listen 127.0.0.1:$http; $v6
+	root $work/www;
+	location /private/ { alias $work/www/; auth_basic x; auth_basic_user_file $work/htpasswd; }
+	location /slow/ { alias $work/www/; limit_rate 2m; }
+}
+server {
+	listen 127.0.0.1:$https ssl;
+	ssl_certificate $work/server.pem; ssl_certificate_key $work/server.key;
+	ssl_client_certificate $work/ca.pem; ssl_verify_client optional;
+	root $work/www;
+	location /club/ { if (\$ssl_client_verify != SUCCESS) { return 403; } alias $work/www/; }
+	location /down { return 302 http://127.0.0.1:$http/small; }
 }
 END
-serve "$http" nginx -e "$work/error.log" -c "$work/nginx.conf" || exit 1
 
 get "$work/staging" "http://127.0.0.1:$http/big"
 is "http: done" "$outcome" "done"

@@ -1,43 +1,20 @@
 #!/bin/sh
 # The engine behind a socks5 proxy: ssh -D.
-PATH=$PATH:/usr/sbin
 . "$(dirname "$0")/real.sh"
 need sshd ssh ssh-keygen nginx
-sshd=$(command -v sshd)
-[ "$(id -u)" != 0 ] || mkdir -p /run/sshd
 
 mkdir "$work/www"
 head -c 3000000 /dev/urandom >"$work/www/big"
 http=$(any_port) ssh=$(any_port) proxy=$(any_port)
-cat >"$work/nginx.conf" <<END
-daemon off; worker_processes 1; pid $work/pid; error_log $work/error.log;
-events { worker_connections 256; }
-http {
-	log_format who '\$remote_addr \$request';
-	access_log $work/access.log who;
-	client_body_temp_path $work/t; proxy_temp_path $work/t; fastcgi_temp_path $work/t;
-	uwsgi_temp_path $work/t; scgi_temp_path $work/t;
-	server { listen 127.0.0.1:$http; root $work/www; }
-}
+serve_nginx "$http" <<END || exit 1
+log_format who '\$remote_addr \$request';
+access_log $work/access.log who;
+server { listen 127.0.0.1:$http; root $work/www; }
 END
-serve "$http" nginx -e "$work/error.log" -c "$work/nginx.conf" || exit 1
 
-ssh-keygen -q -t ed25519 -N '' -f "$work/host"
 ssh-keygen -q -t ed25519 -N '' -f "$work/key"
-cp "$work/key.pub" "$work/authorized"
-echo "[127.0.0.1]:$ssh $(cut -d' ' -f1,2 "$work/host.pub")" >"$work/known_hosts"
-cat >"$work/sshd_config" <<END
-ListenAddress 127.0.0.1
-Port $ssh
-HostKey $work/host
-PidFile none
-AuthorizedKeysFile $work/authorized
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PermitRootLogin yes
-END
-serve "$ssh" "$sshd" -D -e -f "$work/sshd_config" || exit 77
+serve_sshd "$ssh" "$work/key" || exit 77
+known_host "$ssh" "$work/host" >"$work/known_hosts"
 serve "$proxy" ssh -N -F none -D "127.0.0.1:$proxy" -p "$ssh" -i "$work/key" -o IdentitiesOnly=yes \
 	-o UserKnownHostsFile="$work/known_hosts" -o ExitOnForwardFailure=yes 127.0.0.1 || exit 77
 

@@ -1,23 +1,15 @@
 #!/bin/sh
 # The engine behind a proxy.
-PATH=$PATH:/usr/sbin
 . "$(dirname "$0")/real.sh"
 need squid nginx
 
 mkdir "$work/www"
 head -c 3000000 /dev/urandom >"$work/www/big"
 http=$(any_port) proxy=$(any_port)
-cat >"$work/nginx.conf" <<END
-daemon off; worker_processes 1; pid $work/pid; error_log $work/error.log;
-events { worker_connections 256; }
-http {
-	access_log $work/access.log;
-	client_body_temp_path $work/t; proxy_temp_path $work/t; fastcgi_temp_path $work/t;
-	uwsgi_temp_path $work/t; scgi_temp_path $work/t;
-	server { listen 127.0.0.1:$http; root $work/www; }
-}
+serve_nginx "$http" <<END || exit 1
+access_log $work/access.log;
+server { listen 127.0.0.1:$http; root $work/www; }
 END
-serve "$http" nginx -e "$work/error.log" -c "$work/nginx.conf" || exit 1
 mkdir -m 777 "$work/squid"
 cat >"$work/squid.conf" <<END
 http_port 127.0.0.1:$proxy
