@@ -110,8 +110,5 @@ int main(void)
 		T(test_kept_connection_changes_sides),
 	};
 
-	unsetenv("http_proxy");
-	unsetenv("all_proxy");
-	unsetenv("ALL_PROXY");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

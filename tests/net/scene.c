@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct page pages[] = {
@@ -47,6 +48,10 @@ struct rig rig;
 
 void scene_start(const struct engine_options *options)
 {
+	/* The tests' own servers are never behind a proxy. */
+	unsetenv("http_proxy");
+	unsetenv("all_proxy");
+	unsetenv("ALL_PROXY");
 	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
 		pages[i].hits = pages[i].active = pages[i].active_max = pages[i].version = pages[i].stalled = 0;
 		pages[i].request[0] = '\0';
