@@ -223,20 +223,14 @@ part_valgrind() {
 	mount_tests plain add checksum liars matrix part rules staged waiters
 	unset XFERFS_UNDER XFERFS_MANY XFERFS_BIG_MIB XFERFS_TIMEOUT
 }
-part_crash() {
+# campaign NAME COUNT
+campaign() {
 	plain || return
-	XFERFS=$build/plain/src/xferfs BUILD=$build/plain
-	export XFERFS BUILD
-	one crash/kill /usr/bin/python3 tests/crash/kill.py "${XFERFS_KILLS:-60}"
-	unset XFERFS BUILD
+	one "crash/$1" env XFERFS="$build/plain/src/xferfs" BUILD="$build/plain" \
+		/usr/bin/python3 "tests/crash/$1.py" "$2"
 }
-part_power() {
-	plain || return
-	XFERFS=$build/plain/src/xferfs BUILD=$build/plain
-	export XFERFS BUILD
-	one crash/power /usr/bin/python3 tests/crash/power.py "${XFERFS_CUTS:-1000}"
-	unset XFERFS BUILD
-}
+part_crash() { campaign kill "${XFERFS_KILLS:-60}"; }
+part_power() { campaign power "${XFERFS_CUTS:-1000}"; }
 part_fuzz() { one fuzz sh tests/fuzz/run.sh 10; }
 part_lint() {
 	plain || return
