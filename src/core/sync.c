@@ -48,8 +48,8 @@ static bool anything_live(const struct run *run, const struct job *job)
 
 int64_t order_sync_deadline(const struct run *run)
 {
-	if (run->syncing || !run->synced_at)
-		return INT64_MAX;
+	if (run->syncing || run->place != PLACE_NONE || !run->synced_at)
+		return INT64_MAX; /* or what it waits for is another order */
 	return run->nunsynced >= SYNC_BATCH ? 0 : run->synced_at + SYNC_INTERVAL;
 }
 

@@ -141,14 +141,16 @@ static void watch(struct core *c)
 
 /* --- ticks ------------------------------------------------------------------------------------ */
 
-/* When max_download_time or no_progress_timeout may be reached. */
+/* When max_download_time or no_progress_timeout may be reached; this one is not while a transfer runs, which
+ * may yet bring something. */
 static int64_t timeout_deadline(const struct run *run, const struct job *job)
 {
 	int64_t at = INT64_MAX;
 
 	if (run->active_since && job->props.max_download_time != UINT32_MAX)
 		at = run->active_since + ((int64_t)job->props.max_download_time - job->active_seconds) * NSEC_PER_SEC;
-	if (job->trouble_since && run->obstacle == OUTCOME_DONE && job->props.no_progress_timeout != UINT32_MAX) {
+	if (job->trouble_since && run->obstacle == OUTCOME_DONE && !run->transfers &&
+	    job->props.no_progress_timeout != UINT32_MAX) {
 		int64_t left = job->trouble_since + job->props.no_progress_timeout - run->core->moment.wall_ms / 1000;
 
 		at = earlier(at, run->core->moment.now + (left > 0 ? left : 0) * NSEC_PER_SEC);

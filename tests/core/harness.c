@@ -208,10 +208,17 @@ void rig_restart(struct rig *rig)
 	start(rig);
 }
 
+/* Once all is done that is due the loop sleeps: it never turns round for something that it waits for. */
 void turn(struct rig *rig)
 {
-	if (!rig->asleep)
+	unsigned turns = 0;
+
+	if (rig->asleep)
+		return;
+	do
 		rig->deadline = core_turn(rig->core);
+	while (rig->deadline <= rig->moment.now && ++turns < 4);
+	assert_true(rig->deadline > rig->moment.now);
 }
 
 void wake(struct rig *rig)

@@ -415,6 +415,41 @@ static void test_sync_without_space_is_tried_again(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
+/* --- the loop sleeps (the harness sees to it after each turn) ----------------------------------- */
+
+/* What the mover does for minutes, a copy to another filesystem, is waited for without turning round. */
+static void test_placing_is_waited_for_asleep(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1\n" URL "2");
+	struct asked asked;
+
+	finish(rig, 5);
+	begin_verb(rig, &asked, job, EV_COMPLETE, user);
+	finish_stopped(rig, 3);
+	rig_pass(rig, 60);
+	sync_all(rig);
+	rig_pass(rig, 60);
+	place_all(rig, 0);
+	sync_all(rig);
+	assert_true(asked.answered);
+	assert_int_equal(asked.err, 0);
+}
+
+/* A transfer that was begun before no_progress_timeout is over may yet bring something. */
+static void test_last_try_is_waited_for_asleep(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_with(rig, "a", "no_progress_timeout", "5");
+
+	fail_with(rig, 503);
+	rig_pass(rig, 3);
+	assert_int_equal(rig->nfetches, 1);
+	rig_pass(rig, 60);
+	fail_with(rig, 503);
+	assert_int_equal(state_of(rig, job), JOB_ERROR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -440,6 +475,8 @@ int main(void)
 		TEST(test_job_of_many_files_does_not_flap),
 		TEST(test_suspended_job_is_synced),
 		TEST(test_sync_without_space_is_tried_again),
+		TEST(test_placing_is_waited_for_asleep),
+		TEST(test_last_try_is_waited_for_asleep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
