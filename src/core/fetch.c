@@ -132,6 +132,17 @@ static void start(struct core *c, uint64_t serial, uint32_t file)
 		sched_ended(c->sched, serial);
 }
 
+static void send(struct core *c, struct fetch *f)
+{
+	struct transfer *t = slot_by_id(c, f->id);
+
+	c->ports.fetch(c->ports.engine, f);
+	t->sent = true;
+	if (t->ceasing)
+		c->ports.cease(c->ports.engine, t->id);
+	waiters_want(t);
+}
+
 static void send_fetches(struct core *c)
 {
 	struct fetch *list = NULL;
@@ -148,7 +159,7 @@ static void send_fetches(struct core *c)
 
 		list = f->mail.next ? container_of(f->mail.next, struct fetch, mail) : NULL;
 		f->mail.next = NULL;
-		c->ports.fetch(c->ports.engine, f);
+		send(c, f);
 	}
 }
 

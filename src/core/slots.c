@@ -94,6 +94,6 @@ void slot_cease(struct transfer *t)
 	if (t->ceasing)
 		return;
 	t->ceasing = true;
-	if (!c->stopped)
+	if (t->sent && !c->stopped)
 		c->ports.cease(c->ports.engine, t->id);
 }

@@ -37,6 +37,7 @@ struct transfer {
 	uint64_t id;           /* 0: the slot is free */
 	struct run *run;
 	uint32_t file, generation;
+	bool sent;             /* the engine knows it: what it is told before that, it would ignore */
 	bool ceasing;
 	uint64_t had;          /* bytes when it was started */
 	uint64_t rate;         /* as reported last; summed up in core->service */
@@ -355,7 +356,8 @@ void waiters_wake(struct run *run);            /* answers those whose condition 
 void waiters_wake_readers(struct run *run);    /* only those that wait for bytes */
 bool waiters_any(const struct run *run);
 void waiters_wake_service(struct core *c);
-void waiters_wants(struct run *run);           /* tells the engine where readers wait */
+void waiters_want(struct transfer *t);         /* tells the engine where a reader waits */
+void waiters_wants(struct run *run);           /* of all its files; those that have not begun come first */
 void waiters_end(struct core *c);              /* all: -ENODEV */
 
 /* --- limits.c -------------------------------------------------------------------------------- */

@@ -262,19 +262,23 @@ static void move_to_front(struct run *run)
 	}
 }
 
+void waiters_want(struct transfer *t)
+{
+	struct core *c = t->run->core;
+	uint64_t wanted = wanted_of(t->run, t->file);
+
+	if (!t->sent || wanted == t->wanted)
+		return;
+	c->ports.want(c->ports.engine, t->id, wanted);
+	t->wanted = wanted;
+}
+
 void waiters_wants(struct run *run)
 {
-	struct core *c = run->core;
-
-	if (c->stopped)
+	if (run->core->stopped)
 		return;
-	for (struct transfer *t = run->transfers; t; t = t->next) {
-		uint64_t wanted = wanted_of(run, t->file);
-
-		if (wanted != t->wanted)
-			c->ports.want(c->ports.engine, t->id, wanted);
-		t->wanted = wanted;
-	}
+	for (struct transfer *t = run->transfers; t; t = t->next)
+		waiters_want(t);
 	if (run->joined)
 		move_to_front(run);
 }

@@ -672,6 +672,32 @@ static void test_reader_pulls_data_forward(void **state)
 	fetch_free(f);
 }
 
+/* He has come before there was a slot for the file that he reads. */
+static void test_reader_of_a_file_that_begins_later(void **state)
+{
+	struct rig *rig = *state;
+	struct wait bytes = {.kind = WAIT_BYTES, .offset = 50};
+	struct asked asked;
+	struct fetch *f;
+	uint64_t job;
+
+	rig->config.connections = 1;
+	rig_restart(rig);
+	running_job(rig, "a", URL "1");
+	job = running_job(rig, "b", URL "2\n" URL "3");
+	bytes.file = files_find_path(job_of(rig, job)->files, "3");
+	begin_wait(rig, &asked, job, &bytes);
+	assert_int_equal(rig->nfetches, 1);
+	finish(rig, 5);
+	f = take_fetch(rig);
+	assert_int_equal(f->file, bytes.file);
+	assert_int_equal(rig->wanted_id, f->id);
+	assert_int_equal(rig->wanted, 50);
+	send_progress(rig, f, 51);
+	assert_true(asked.answered);
+	fetch_free(f);
+}
+
 static void test_offline_and_back(void **state)
 {
 	struct rig *rig = *state;
@@ -786,6 +812,7 @@ int main(void)
 		TEST(test_interrupt),
 		TEST(test_wait_deadline),
 		TEST(test_reader_pulls_data_forward),
+		TEST(test_reader_of_a_file_that_begins_later),
 		TEST(test_offline_and_back),
 		TEST(test_chown_takes_ownership),
 		TEST(test_on_transferred_complete),

@@ -23,12 +23,20 @@ static void port_fetch(void *arg, struct fetch *f)
 
 	assert_true(rig->nfetches < SENT_MAX);
 	rig->fetches[rig->nfetches++] = f;
+	rig->last_fetch = f->id;
+}
+
+/* The engine ignores what it is told of a transfer before it has it; ids ascend. */
+static void assert_known(const struct rig *rig, uint64_t id)
+{
+	assert_true(id <= rig->last_fetch);
 }
 
 static void port_cease(void *arg, uint64_t id)
 {
 	struct rig *rig = arg;
 
+	assert_known(rig, id);
 	rig->ceased[rig->nceased++] = id;
 }
 
@@ -36,6 +44,7 @@ static void port_want(void *arg, uint64_t id, uint64_t offset)
 {
 	struct rig *rig = arg;
 
+	assert_known(rig, id);
 	rig->wanted_id = id;
 	rig->wanted = offset;
 }

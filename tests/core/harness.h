@@ -32,6 +32,7 @@ struct rig {
 	/* What the core sent, oldest first; the test takes them. */
 	struct fetch *fetches[SENT_MAX];
 	size_t nfetches;
+	uint64_t last_fetch;
 	uint64_t ceased[SENT_MAX];
 	size_t nceased;
 	uint64_t wanted_id, wanted;
