@@ -351,6 +351,7 @@ void core_free(struct core *c)
 	sched_free(c->sched);
 	timetable_free(c->timetable);
 	free(c->slots);
+	table_release(&c->by_file);
 	free(c->timers);
 	free(c->forgotten);
 	users_free(c->users);

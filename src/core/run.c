@@ -69,12 +69,8 @@ void run_free(struct run *run)
 	c->nruns--;
 	timer_drop(run);
 	run_answer_held(run, -ENODEV);
-	while (run->transfers) {
-		struct transfer *t = run->transfers;
-
-		run->transfers = t->next;
-		t->id = 0;
-	}
+	while (run->transfers) /* the engine has stopped */
+		slot_release(run->transfers);
 	if (run->joined)
 		sched_leave(c->sched, run->serial);
 	fetch_options_unref(run->options);

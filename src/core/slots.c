@@ -12,6 +12,8 @@ static int make_slots(struct core *c)
 {
 	uint32_t n = c->options.config->connections;
 
+	if (table_reserve(&c->by_file, n) < 0)
+		return -ENOMEM;
 	c->slots = calloc(n, sizeof(*c->slots));
 	if (!c->slots)
 		return -ENOMEM;
@@ -21,6 +23,11 @@ static int make_slots(struct core *c)
 		c->free_slots = &c->slots[i];
 	}
 	return 0;
+}
+
+static uint32_t hash_of(const struct run *run, uint32_t file)
+{
+	return hash_u64(run->serial << 32 ^ file);
 }
 
 struct transfer *slot_take(struct run *run, uint32_t file, const struct file *version)
@@ -37,10 +44,13 @@ struct transfer *slot_take(struct run *run, uint32_t file, const struct file *ve
 	*t = (struct transfer){
 		.id = ++c->transfer_seq << SLOT_BITS | (uint64_t)(t - c->slots),
 		.run = run, .file = file, .generation = version->generation, .had = file_got(version),
-		.wanted = UINT64_MAX, .next = run->transfers,
+		.wanted = UINT64_MAX, .next = run->transfers, .at = &run->transfers,
 	};
+	if (t->next)
+		t->next->at = &t->next;
 	run->transfers = t;
 	run->ntransfers++;
+	table_put(&c->by_file, &t->link, hash_of(run, file));
 	return t;
 }
 
@@ -53,11 +63,15 @@ struct transfer *slot_by_id(struct core *c, uint64_t id)
 
 struct transfer *slot_find(struct run *run, uint32_t file)
 {
-	struct transfer *t = run->transfers;
+	struct table_link *link = table_first(&run->core->by_file, hash_of(run, file));
 
-	while (t && t->file != file)
-		t = t->next;
-	return t;
+	for (; link; link = table_next(link)) {
+		struct transfer *t = container_of(link, struct transfer, link);
+
+		if (t->run == run && t->file == file)
+			return t;
+	}
+	return NULL;
 }
 
 void slot_gauge(struct transfer *t, uint64_t rate, unsigned connections)
@@ -74,17 +88,18 @@ void slot_gauge(struct transfer *t, uint64_t rate, unsigned connections)
 void slot_release(struct transfer *t)
 {
 	struct run *run = t->run;
-	struct transfer **at = &run->transfers;
+	struct core *c = run->core;
 
 	slot_gauge(t, 0, 0);
-	while (*at != t)
-		at = &(*at)->next;
-	*at = t->next;
+	table_drop(&c->by_file, &t->link);
+	*t->at = t->next;
+	if (t->next)
+		t->next->at = t->at;
 	run->ntransfers--;
-	sched_ended(run->core->sched, run->serial);
+	sched_ended(c->sched, run->serial);
 	t->id = 0;
-	t->next = run->core->free_slots;
-	run->core->free_slots = t;
+	t->next = c->free_slots;
+	c->free_slots = t;
 }
 
 void slot_cease(struct transfer *t)

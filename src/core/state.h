@@ -27,6 +27,7 @@
 #include "base/vector.h"
 #include "core/core.h"
 #include "model/schedule.h"
+#include "model/table.h"
 #include "model/timetable.h"
 
 #include <pthread.h>
@@ -34,6 +35,7 @@
 
 /* A transfer that the engine has. Found by id: the low bits are its slot, the others make it unique. */
 struct transfer {
+	struct table_link link; /* core->by_file */
 	uint64_t id;           /* 0: the slot is free */
 	struct run *run;
 	uint32_t file, generation;
@@ -43,7 +45,7 @@ struct transfer {
 	uint64_t rate;         /* as reported last; summed up in core->service */
 	unsigned connections;  /* likewise */
 	uint64_t wanted;       /* as told to the engine; UINT64_MAX: nobody waits */
-	struct transfer *next; /* run->transfers, or the free list */
+	struct transfer *next, **at; /* run->transfers, or the free list */
 };
 
 struct retry {
@@ -192,6 +194,7 @@ struct core {
 	struct transfer *slots;
 	uint32_t nslots;
 	struct transfer *free_slots;
+	struct table by_file;       /* those in use */
 	uint64_t transfer_seq;
 
 	struct run **timers;        /* heap, by run->deadline; room for all runs */
