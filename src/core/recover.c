@@ -141,14 +141,10 @@ static void recover_network(struct core *c)
 /* The limit may be lower than it was, and of the last that were to go some may be there. */
 static void recover_history(struct core *c)
 {
-	const struct result *const *results;
+	const struct history *history = queue_history(c->queue);
 
-	for (size_t i = history_all(queue_history(c->queue), &results); i-- > 0;) {
-		core_shorten_history(c, results[i]->uid);
-		size_t left = history_all(queue_history(c->queue), &results);
-		if (i > left)
-			i = left;
-	}
+	for (size_t i = history_users(history); i-- > 0;)
+		core_shorten_history(c, history_user(history, i));
 }
 
 int core_recover(struct core *c)

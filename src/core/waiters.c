@@ -73,20 +73,12 @@ bool waiters_any(const struct run *run)
 
 static int check_rest(const struct core *c, uint64_t serial, const struct job *job, struct answer *a)
 {
-	const struct result *const *results;
-	size_t n;
+	const struct result *ended = job ? NULL : history_find(queue_history(c->queue), serial);
 
-	if (job) {
-		a->state = job->state;
-		return job_state_rests(job->state) ? 0 : STILL_WAITING;
-	}
-	n = history_all(queue_history(c->queue), &results);
-	while (n--)
-		if (results[n]->serial == serial) {
-			a->state = results[n]->state;
-			return 0;
-		}
-	return -ENODEV;
+	if (!job && !ended)
+		return -ENODEV;
+	a->state = job ? job->state : ended->state;
+	return job_state_rests(a->state) ? 0 : STILL_WAITING;
 }
 
 static int check_bytes(const struct job *job, const struct wait *w)

@@ -8,7 +8,6 @@
 #include "fs/fs.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #define SHOWN_WRITTEN 0666
@@ -70,27 +69,6 @@ bool ctl_find(enum place_kind kind, const char *name, uint32_t *ret_index)
 	return false;
 }
 
-/* Results are looked up in the order they are listed, so the place of the last one found is where the
- * next one is: a walk of 100,000 outcomes stays linear. Only a hint: any value is right. */
-static _Atomic size_t result_hint;
-
-const struct result *ctl_result(const struct queue *q, uint64_t serial)
-{
-	const struct result *const *v;
-	size_t n = history_all(queue_history(q), &v);
-	size_t hint = atomic_load_explicit(&result_hint, memory_order_relaxed);
-
-	for (size_t i = 0; i < n; i++) {
-		size_t at = (hint + i) % n;
-
-		if (v[at]->serial == serial) {
-			atomic_store_explicit(&result_hint, at, memory_order_relaxed);
-			return v[at];
-		}
-	}
-	return NULL;
-}
-
 bool ctl_may_read_result(const struct result *r, const struct creds *reader, uid_t daemon_uid)
 {
 	return reader->uid == daemon_uid || creds_access(reader, r->uid, r->gid, r->mode) & 4;
@@ -108,7 +86,7 @@ int ctl_render(struct core *core, struct place place, const struct ctl *row,
 		view.more = false;
 		view.queue = core_read_lock(core);
 		view.job = place.kind == PLACE_ROW ? queue_find(view.queue, place.serial) : NULL;
-		view.result = place.kind == PLACE_ENDED ? ctl_result(view.queue, place.serial) : NULL;
+		view.result = place.kind == PLACE_ENDED ? history_find(queue_history(view.queue), place.serial) : NULL;
 		found = view.job || view.result || place.kind == PLACE_SERVICE_ROW;
 		if (found)
 			row->show(row, &view, out);

@@ -70,8 +70,6 @@ extern const struct ctl ctl_ended; /* the row of each .xferfs/ended/NAME */
 int ctl_render(struct core *core, struct place place, const struct ctl *row,
 	const struct creds *reader, struct buf *out, uint64_t *ret_changes);
 
-/* The result of the ended job SERIAL; NULL. Under the read lock. */
-const struct result *ctl_result(const struct queue *q, uint64_t serial);
 /* Whether the reader may read what is left of an ended job. */
 bool ctl_may_read_result(const struct result *r, const struct creds *reader, uid_t daemon_uid);
 

@@ -60,7 +60,8 @@ static int open_place(struct fs *fs, struct place place, int flags, struct ctl *
 	}
 	q = core_read_lock(fs->core);
 	found = place.kind == PLACE_SERVICE_ROW ||
-		(place.kind == PLACE_ROW ? (const void *)queue_find(q, place.serial) : ctl_result(q, place.serial)) != NULL;
+		(place.kind == PLACE_ROW ? queue_find(q, place.serial) != NULL :
+			history_find(queue_history(q), place.serial) != NULL);
 	core_read_unlock(fs->core);
 	return found ? open_check(ret_row, flags) : -ENOENT;
 }

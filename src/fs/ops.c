@@ -107,7 +107,7 @@ static int attr_locked(struct fs *fs, const struct queue *q, struct place place,
 		attr_service(fs, st, S_IFREG | row->mode);
 		return 0;
 	case PLACE_ENDED:
-		return attr_result(ctl_result(q, place.serial), st);
+		return attr_result(history_find(queue_history(q), place.serial), st);
 	case PLACE_JOB:
 	case PLACE_ROW:
 	case PLACE_FILE:
@@ -117,7 +117,7 @@ static int attr_locked(struct fs *fs, const struct queue *q, struct place place,
 	}
 	/* A stream that is open has its last lines yet; cat(1) asks for its attributes before it reads. */
 	if (!j && place.kind == PLACE_ROW && row->read != CTL_TEXT && row->read != CTL_NONE)
-		return attr_result(ctl_result(q, place.serial), st);
+		return attr_result(history_find(queue_history(q), place.serial), st);
 	if (!j)
 		return -ENOENT;
 	if (place.kind == PLACE_FILE || place.kind == PLACE_SOURCE)

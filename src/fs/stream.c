@@ -91,7 +91,7 @@ static bool may_read_event(const struct handle *h, const struct queue *q, const 
 	j = queue_find(q, e->serial);
 	if (j)
 		return job_access(j, h->creds, daemon_uid) & 4;
-	r = ctl_result(q, e->serial);
+	r = history_find(queue_history(q), e->serial);
 	return r && ctl_may_read_result(r, h->creds, daemon_uid);
 }
 
@@ -200,7 +200,7 @@ static void glance(struct fs *fs, uint64_t serial, struct glance *ret)
 {
 	const struct queue *q = core_read_lock(fs->core);
 	const struct job *j = queue_find(q, serial);
-	const struct result *r = j ? NULL : ctl_result(q, serial);
+	const struct result *r = j ? NULL : history_find(queue_history(q), serial);
 
 	*ret = (struct glance) { .found = j != NULL, .state = j ? j->state : r ? r->state : JOB_CANCELLED };
 	if (j) {

@@ -241,6 +241,40 @@ static void history_of_one_user(void **state)
 	queue_free(q);
 }
 
+/* A name that is used every minute for a month: what is found by it, and that none is looked for among the
+ * others of the name. (A list of 30,000 took seconds to forget, under the lock; this would be a quarter of an hour.) */
+static void history_of_one_name(void **state)
+{
+	struct queue *q = NULL;
+	const struct history *h;
+	const uint64_t many = 200000;
+
+	assert_int_equal(queue_new(4, &q), 0);
+	h = queue_history(q);
+	for (uint64_t serial = 1; serial <= many; serial++)
+		add_result_of(q, 1000 + serial % 2, serial, "nightly", serial < many - 2 ? 10 : 20);
+	assert_int_equal(history_last(h, "nightly")->serial, many);
+	assert_int_equal(history_find(h, 7)->serial, 7);
+	assert_null(history_find(h, many + 1));
+	assert_int_equal(history_users(h), 2);
+	assert_int_equal(history_prune(queue_history(q), 11), many - 3);
+	queue_assert_sane(q);
+	assert_null(history_find(h, 7));
+	/* In the middle, at the end, at the beginning. */
+	assert_int_equal(history_forget(queue_history(q), 1001, 0), many - 1);
+	queue_assert_sane(q);
+	assert_int_equal(history_users(h), 1);
+	assert_int_equal(history_user(h, 0), 1000);
+	assert_int_equal(history_last(h, "nightly")->serial, many);
+	add_result_of(q, 1001, many + 1, "nightly", 20);
+	assert_int_equal(history_forget(queue_history(q), 1001, 0), many + 1);
+	assert_int_equal(history_last(h, "nightly")->serial, many);
+	assert_int_equal(history_forget(queue_history(q), 1000, 0), many - 2);
+	assert_int_equal(history_last(h, "nightly")->serial, many);
+	queue_assert_sane(q);
+	queue_free(q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +285,7 @@ int main(void)
 		cmocka_unit_test(refused),
 		cmocka_unit_test(history),
 		cmocka_unit_test(history_of_one_user),
+		cmocka_unit_test(history_of_one_name),
 	};
 
 	return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
