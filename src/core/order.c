@@ -51,6 +51,15 @@ static size_t count_to_place(const struct run *run, const struct job *job)
 	return n;
 }
 
+/* What PREPARE has said of F, INODE_NONE if it has not come so far. Of a blob that it found as SYNC had
+ * seen it nothing was saved anew. */
+static enum order_inode prepared_as(const struct job *job, const struct file *f)
+{
+	if (f->dev)
+		return (enum order_inode)f->dev;
+	return job->prepared && f->ino ? INODE_BLOB : INODE_NONE;
+}
+
 /* An order over the whole files of the job; of PLACE only those that PREPARE gave an inode. */
 static struct order *make_placing(struct run *run, const struct job *job, enum order_kind kind)
 {
@@ -63,15 +72,16 @@ static struct order *make_placing(struct run *run, const struct job *job, enum o
 	o->destination = strdup(job->props.destination ? job->props.destination : ".");
 	o->conflict = job->props.on_conflict;
 	o->commit = job->props.commit;
+	o->fresh = !run->place_again;
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
 		const struct file *f = file_now(job->files, id);
 		struct order_file *of = &o->files[n];
 		bool clear = kind == ORDER_PREPARE && to_clear(run, job, f);
 
-		if (!clear && (!to_place(f) || (kind == ORDER_PLACE && !f->ino)))
+		if (!clear && (!to_place(f) || (kind == ORDER_PLACE && !prepared_as(job, f))))
 			continue;
 		*of = (struct order_file){.file = id, .generation = f->generation, .mtime = f->mtime,
-			.size = f->size, .dev = f->dev, .ino = f->ino, .clear = clear};
+			.size = f->size, .dev = prepared_as(job, f), .ino = f->ino, .clear = clear};
 		if (files_path(job->files, id, &of->path) < 0)
 			break;
 		n++;
@@ -137,12 +147,18 @@ static void note_place_error(struct run *run, const struct order_file *of, struc
 	run->core->service.errors[outcome]++;
 }
 
+/* PREPARE has found what SYNC had seen, and was saved then. */
+static bool is_known(const struct file *f, const struct order_file *of)
+{
+	return of->err == 0 && of->dev == INODE_BLOB && of->ino == f->ino && !f->dev && f->synced;
+}
+
 static void prepared_file(struct run *run, const struct job *job, const struct order_file *of)
 {
 	const struct file *now = file_draft(job->files, of->file);
 	struct file version;
 
-	if (!to_place(now) || file_copy(now, &version) < 0)
+	if (!to_place(now) || is_known(now, of) || file_copy(now, &version) < 0)
 		return;
 	version.synced = version.synced || of->err == 0;
 	version.dev = of->err < 0 ? 0 : of->dev;
@@ -181,12 +197,14 @@ static void placing_failed(struct run *run, int err)
 	if (!draft || run_apply(run, draft->was_transferred && !draft->tally.failed ? EV_UNPLACED : EV_UNPLACED_PART) < 0)
 		return;
 	creds_free(take_ptr(draft->completer));
+	draft->prepared = false;
 	core_log_event(run, "place-failed", "errno=%d", -err);
 }
 
 static void prepare_done(struct run *run, struct order *o)
 {
 	const struct job *job = run_job(run);
+	struct job *draft;
 
 	for (size_t i = 0; i < o->nfiles; i++)
 		prepared_file(run, job, &o->files[i]);
@@ -197,8 +215,14 @@ static void prepare_done(struct run *run, struct order *o)
 		placing_failed(run, run->place_err); /* all or nothing */
 		return;
 	}
-	run_edit(run);
-	run->save = true; /* the inodes, before anything gets its name */
+	draft = run_edit(run);
+	if (!draft) { /* out of memory: PREPARE again with the next turn of this job */
+		timer_set(run, run->core->moment.now + NSEC_PER_SEC);
+		run->place = PLACE_WANTED;
+		return;
+	}
+	draft->prepared = true; /* saved before anything gets its name */
+	run->save = true;
 	run->place = PLACE_PREPARED;
 }
 

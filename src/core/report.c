@@ -97,6 +97,7 @@ void report_start_over(struct run *run, uint32_t file, struct file *version)
 	version->mtime = INT64_MIN;
 	version->synced = false;
 	version->unverified = false;
+	version->dev = version->ino = 0;
 	free(take_ptr(version->validator));
 	extents_release(&version->have);
 }

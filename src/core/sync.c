@@ -154,6 +154,8 @@ static void synced_file(struct run *run, struct order_file *of)
 		version.have = of->have;
 		memset(&of->have, 0, sizeof(of->have));
 		version.synced = true;
+		version.dev = 0;
+		version.ino = of->ino;
 	} else if (is_unsynced(&version)) {
 		order_unsynced(run, of->file); /* more has come since the snapshot */
 	}

@@ -62,6 +62,15 @@ int durable_end(struct durable *d)
 
 /* --- ORDER_SYNC -------------------------------------------------------------------------------- */
 
+/* What PREPARE finds again needs no row of its own then. */
+static void note_inode(struct order *o, struct blobs *blobs, struct order_file *f)
+{
+	struct stat st;
+
+	if (blob_stat(blobs, o->serial, f->file, f->generation, &st) == 0)
+		f->ino = st.st_ino;
+}
+
 static void sync_few(struct order *o, struct blobs *blobs)
 {
 	uint32_t files[DURABLE_FEW];
@@ -92,6 +101,8 @@ static void sync_few(struct order *o, struct blobs *blobs)
 
 void sync_perform(struct order *o, struct blobs *blobs)
 {
+	for (size_t i = 0; i < o->nfiles; i++)
+		note_inode(o, blobs, &o->files[i]);
 	if (o->nfiles <= DURABLE_FEW) {
 		sync_few(o, blobs);
 		return;

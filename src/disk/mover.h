@@ -55,7 +55,8 @@ struct order_file {
 	char *placed;           /* out of PLACE: the path it got, if it differs (`number`) */
 	int64_t mtime;          /* INT64_MIN: leave */
 	/* Out of PREPARE, in of PLACE: the inode that shall have the name. DEV is 0 before PREPARE, then an
-	 * enum order_inode, since a device's number may be another one after a reboot. */
+	 * enum order_inode, since a device's number may be another one after a reboot. Out of SYNC: INO is
+	 * the blob's. */
 	uint64_t dev, ino;
 	bool lost;              /* out: the blob is gone or not SIZE bytes long; ERR is -EIO */
 	bool clear;             /* in of PREPARE: it will not be placed; what a run before a power cut left goes */
@@ -73,6 +74,7 @@ struct order {
 	char *destination;      /* relative to the destination tree's root; "." */
 	enum on_conflict conflict;
 	enum commit_mode commit;
+	bool fresh;             /* in of PLACE: what PREPARE has found a moment ago; none was placed before */
 	struct order *next;     /* mover */
 	size_t nfiles;
 	struct order_file files[];

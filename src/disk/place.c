@@ -156,9 +156,26 @@ static int open_blob(const struct placing *p, const struct order_file *f, int *r
 	return blob_open_read(p->blobs, p->o->serial, f->file, f->generation, ret_fd);
 }
 
-static int place_blob(struct placing *p, struct order_file *f, const struct stat *st)
+/* FD: of the blob, to be linked; -1: it is renamed. */
+static int give_blob_name(struct placing *p, struct order_file *f, int fd)
 {
 	char temp[TEMP_NAME_LEN], path[BLOB_PATH_LEN];
+
+	temp_name(last_component(f->path), p->o->serial, f->file, temp);
+	blob_path(p->o->serial, f->file, f->generation, path);
+	int r = give_name(p, f, &(struct origin){
+		.dirfd = blobs_dirfd(p->blobs),
+		.name = path,
+		.fd = fd,
+		.temp = temp,
+	});
+	p->moved[f - p->o->files] = fd < 0 && r == 0;
+	return r;
+}
+
+static int place_blob(struct placing *p, struct order_file *f, const struct stat *st)
+{
+	char temp[TEMP_NAME_LEN];
 	nlink_t names = st->st_nlink;
 	cleanup_close int blob = -1;
 	int r = p->own ? 0 : open_blob(p, f, &blob);
@@ -178,14 +195,7 @@ static int place_blob(struct placing *p, struct order_file *f, const struct stat
 	} else if (!placing_is_whole(f, st)) {
 		r = -EIO;
 	} else {
-		blob_path(p->o->serial, f->file, f->generation, path);
-		r = give_name(p, f, &(struct origin){
-			.dirfd = blobs_dirfd(p->blobs),
-			.name = path,
-			.fd = blob,
-			.temp = temp,
-		});
-		p->moved[f - p->o->files] = p->own && r == 0;
+		r = give_blob_name(p, f, blob);
 	}
 	creds_restore();
 	return r;
@@ -239,9 +249,29 @@ static int place_copy(struct placing *p, struct order_file *f, const struct stat
 	return placing_marked(st) ? sync_wherever(p) : -EAGAIN;
 }
 
+/* PREPARE has just seen the blob: it need not be looked at again before it is renamed. What a run that was
+ * killed could have left is not there, so a name that is missing was not taken by us. */
+static int place_fresh(struct placing *p, struct order_file *f)
+{
+	struct stat st;
+	int r = placing_enter(p, f, true);
+
+	if (r == 0)
+		r = creds_assume(p->o->creds);
+	if (r < 0)
+		return r;
+	r = give_blob_name(p, f, -1);
+	creds_restore();
+	f->lost = r == -ENOENT && blob_stat(p->blobs, p->o->serial, f->file, f->generation, &st) == -ENOENT;
+	return f->lost ? -EIO : r == -EXDEV ? -EAGAIN : r;
+}
+
 static int place_file(struct placing *p, struct order_file *f)
 {
 	struct stat st;
+
+	if (p->o->fresh && p->own && f->dev == INODE_BLOB)
+		return place_fresh(p, f);
 	int r = blob_stat(p->blobs, p->o->serial, f->file, f->generation, &st);
 
 	if (r == -ENOENT) /* entered, so that place_group syncs the directory */

@@ -38,6 +38,7 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE TABLE results (serial INTEGER PRIMARY KEY, name TEXT NOT NULL, uid INT, gid INT, mode INT,"
 	" state TEXT NOT NULL, partial INT, files_saved INT, files_dropped INT, leftovers INT, bytes INT,"
 	" created INT, ended INT, ended_by INT, reason TEXT);",
+	"ALTER TABLE jobs ADD COLUMN prepared INT;",
 };
 
 /* --- opening ----------------------------------------------------------------------------------- */

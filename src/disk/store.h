@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STORE_VERSION 1 /* PRAGMA user_version; older ones are migrated, newer ones refused */
+#define STORE_VERSION 2 /* PRAGMA user_version; older ones are migrated, newer ones refused */
 
 struct store;
 

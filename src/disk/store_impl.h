@@ -14,8 +14,8 @@
 	X(GET_META, "SELECT value FROM meta WHERE name = ?1") \
 	X(PUT_JOB, "INSERT OR REPLACE INTO jobs (serial, name, owner, uid, gid, mode, state, props, created," \
 		" modified, transferred_at, last_alive, trouble_since, retry_at, active_seconds, error_count," \
-		" fault, completer, was_transferred, notified)" \
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)") \
+		" fault, completer, was_transferred, notified, prepared)" \
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)") \
 	X(DROP_JOB, "DELETE FROM jobs WHERE serial = ?1") \
 	X(DROP_JOB_FILES, "DELETE FROM files WHERE job = ?1") \
 	X(PUT_FILE, "INSERT OR REPLACE INTO files (job, id, parent, name, url, extra, state, synced, unverified," \
@@ -29,7 +29,7 @@
 	X(PRUNE_RESULTS, "DELETE FROM results WHERE ended < ?1") \
 	X(LOAD_JOBS, "SELECT serial, name, owner, uid, gid, mode, state, props, created, modified," \
 		" transferred_at, last_alive, trouble_since, retry_at, active_seconds, error_count, fault," \
-		" completer, was_transferred, notified FROM jobs ORDER BY serial") \
+		" completer, was_transferred, notified, prepared FROM jobs ORDER BY serial") \
 	X(LOAD_FILES, "SELECT job, id, parent, name, url, extra, state, synced, unverified, tries, generation," \
 		" size, mtime, have, validator, fault, dev, ino FROM files ORDER BY job, id") \
 	X(LOAD_RESULTS, "SELECT serial, name, uid, gid, mode, state, partial, files_saved, files_dropped," \

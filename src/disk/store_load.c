@@ -156,6 +156,7 @@ static int load_header(sqlite3_stmt *st, struct job *job)
 	job->active_seconds = (uint32_t)sql_u64(st, 14);
 	job->error_count = (uint32_t)sql_u64(st, 15);
 	job->was_transferred = sqlite3_column_int(st, 18);
+	job->prepared = sqlite3_column_int(st, 20);
 
 	const char *state = sql_text(st, 6), *props = sql_text(st, 7), *notified = sql_text(st, 19);
 	if (!state || !props || !notified || job_state_from_word(state, &job->state) < 0 ||

@@ -90,6 +90,7 @@ int store_put_job(struct store *s, const struct job *draft)
 	put_text(&row, completer);
 	put_int(&row, draft->was_transferred);
 	put_text(&row, job_state_word(draft->notified));
+	put_int(&row, draft->prepared);
 	return run(&row);
 }
 

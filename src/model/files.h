@@ -53,7 +53,8 @@ struct file {
 	struct extents have;  /* bytes in the blob; of a transferred file [0, size) */
 	char *validator;      /* "etag \"...\"" (strong) or "date SECONDS"; NULL: none yet */
 	struct fault *fault;  /* of the last attempt, while waiting or failed, or why it could not be placed */
-	uint64_t dev, ino;    /* while COMPLETING: the inode that shall have the name */
+	uint64_t ino;         /* the blob's, or from PREPARE on its copy's, which shall have the name; 0: unknown */
+	uint64_t dev;         /* enum order_inode; 0: `ino` was seen when the blob was synced, and is no promise */
 };
 void file_release(struct file *f);
 int file_copy(const struct file *f, struct file *ret);

@@ -176,6 +176,7 @@ struct job {
 	/* While COMPLETING: with whose rights, and whether the job had been transferred. */
 	struct creds *completer;
 	bool was_transferred;
+	bool prepared;             /* files that have an inode may have been placed; no others have */
 	uint64_t changes;          /* counts published versions: poll, events */
 	/* Sums over the files, kept by files_add(), files_set(), files_remove(). TRANSFERRED, FAILED,
 	 * WAITING, COMPLETED count the files in just that state. */

@@ -584,6 +584,76 @@ static void test_inodes_are_saved_before_anything_is_placed(void **state)
 	order_free(o);
 }
 
+/* What SYNC has seen and PREPARE finds so is saved by one row of the job; but seen is not prepared. */
+static void test_inodes_that_sync_has_seen(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1\n" URL "2");
+	struct asked done;
+	struct order *o;
+
+	finish(rig, WHOLE);
+	finish(rig, WHOLE);
+	o = take_order(rig, ORDER_SYNC);
+	assert_int_equal(o->nfiles, 2);
+	o->files[0].ino = 7;
+	o->files[1].ino = 8;
+	send_back(rig, o);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	order_free(take_order(rig, ORDER_PREPARE));
+	rig_restart(rig); /* killed while PREPARE was at work: nothing has its name yet */
+	o = take_order(rig, ORDER_PREPARE);
+	for (size_t i = 0; i < o->nfiles; i++) {
+		assert_int_equal(o->files[i].dev, INODE_NONE);
+		o->files[i].dev = INODE_BLOB;
+	}
+	o->files[0].ino = 7;
+	o->files[1].ino = 9; /* somebody has put another one there */
+	send_back(rig, o);
+	o = take_order(rig, ORDER_PLACE);
+	assert_false(o->fresh);
+	assert_true(o->files[0].dev == INODE_BLOB && o->files[0].ino == 7);
+	assert_true(o->files[1].dev == INODE_BLOB && o->files[1].ino == 9);
+	order_free(o);
+	rig_restart(rig); /* killed while PLACE was at work: neither may be prepared again */
+	o = take_order(rig, ORDER_PREPARE);
+	assert_true(o->files[0].dev == INODE_BLOB && o->files[0].ino == 7);
+	assert_true(o->files[1].dev == INODE_BLOB && o->files[1].ino == 9);
+	send_back(rig, o);
+	o = take_order(rig, ORDER_PLACE);
+	o->files[0].done = true;
+	o->files[1].err = o->err = -EACCES;
+	send_back(rig, o);
+	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
+	assert_false(job_of(rig, job)->prepared);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	assert_int_equal(rig->orders[0]->nfiles, 1);
+	assert_int_equal(rig->orders[0]->files[0].dev, INODE_NONE);
+	place_all(rig, 0);
+	sync_all(rig);
+	assert_true(done.answered);
+	assert_int_equal(done.err, 0);
+}
+
+static void test_first_placing_is_fresh(void **state)
+{
+	struct rig *rig = *state;
+	struct asked done;
+	struct order *o;
+
+	completing_job(rig, &done, "a", URL "1");
+	o = take_order(rig, ORDER_PREPARE);
+	o->files[0].dev = INODE_BLOB;
+	o->files[0].ino = 7;
+	send_back(rig, o);
+	o = take_order(rig, ORDER_PLACE);
+	assert_true(o->fresh);
+	o->files[0].done = true;
+	send_back(rig, o);
+	sync_all(rig);
+	assert_true(done.answered);
+}
+
 static void test_wait_rest(void **state)
 {
 	struct rig *rig = *state;
@@ -808,6 +878,8 @@ int main(void)
 		TEST(test_file_that_was_lost),
 		TEST(test_tree_is_never_partial),
 		TEST(test_inodes_are_saved_before_anything_is_placed),
+		TEST(test_inodes_that_sync_has_seen),
+		TEST(test_first_placing_is_fresh),
 		TEST(test_wait_rest),
 		TEST(test_interrupt),
 		TEST(test_wait_deadline),

@@ -187,10 +187,12 @@ static void prepare(const struct scenario *s, struct area *a, const struct creds
 	saved->prepared = true;
 }
 
-static struct order *place(const struct scenario *s, struct area *a, const struct creds *c)
+/* FRESH: by the daemon that has prepared. */
+static struct order *place(const struct scenario *s, struct area *a, const struct creds *c, bool fresh)
 {
 	struct order *o = new_order(s, c, ORDER_PLACE);
 
+	o->fresh = fresh;
 	for (unsigned i = 0; i < s->files; i++) {
 		o->files[i].dev = saved->files[i].dev;
 		o->files[i].ino = saved->files[i].ino;
@@ -275,7 +277,7 @@ static bool killed_at(const struct scenario *s, struct area *a, const struct cre
 		calls = 0;
 		die_at = n;
 		prepare(s, a, c);
-		order_free(place(s, a, c));
+		order_free(place(s, a, c, true));
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -288,7 +290,7 @@ static struct order *recover(const struct scenario *s, struct area *a, const str
 {
 	if (!saved->prepared || n % 2)
 		prepare(s, a, c);
-	return place(s, a, c);
+	return place(s, a, c, false);
 }
 
 /* Killed before call N; true: there were fewer. */
@@ -409,7 +411,7 @@ static void check_order(bool other, bool own_fs)
 	tracing = true;
 	prepare(&s, &a, c);
 	size_t prepared = nevents;
-	order_free(place(&s, &a, c));
+	order_free(place(&s, &a, c, true));
 	tracing = false;
 
 	for (unsigned i = 0; i < s.files; i++) {
@@ -481,7 +483,7 @@ static void removals_are_durable(void **state)
 		nevents = 0;
 		tracing = true;
 		prepare(s, &a, c);
-		order_free(place(s, &a, c));
+		order_free(place(s, &a, c, true));
 		tracing = false;
 		check_removals(s->name, &removals);
 		creds_free(c);
@@ -539,7 +541,7 @@ static void mark_is_taken_back_durably(void **state)
 		prepare(s, &a, c);
 		nevents = 0;
 		tracing = true;
-		order_free(place(s, &a, c));
+		order_free(place(s, &a, c, true));
 		tracing = false;
 		removed = 0;
 		while (removed < nevents && events[removed].op != OP_UNLINK)

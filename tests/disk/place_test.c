@@ -429,6 +429,32 @@ static void blob_lost_before_its_name(void **state)
 	area_remove(&a);
 }
 
+/* In the run that has prepared, nobody else can have taken what is gone: it is not in its place. */
+static void blob_lost_a_moment_before(void **state)
+{
+	struct creds *c = daemon_user(022);
+	struct order *prepare, *o;
+	struct area a;
+
+	area_make(&a, false);
+	for (uint32_t i = 1; i <= 3; i++)
+		make_blob(&a, i);
+	prepare = make_order(ORDER_PREPARE, c, ".", CONFLICT_REPLACE, COMMIT_FILES, 3, three);
+	order_perform(prepare, a.blobs, a.dest_fd);
+	assert_int_equal(unlink(blob_of(&a, 2)), 0);
+	o = place_of(prepare);
+	o->fresh = true;
+	order_perform(o, a.blobs, a.dest_fd);
+	assert_true(o->files[0].done && !o->files[1].done && o->files[2].done);
+	assert_true(o->files[1].lost && !o->files[0].lost);
+	assert_int_equal(o->files[1].err, -EIO);
+	assert_true(has_content(at(&a, "a"), 1) && access(at(&a, "b"), F_OK) < 0);
+	order_free(prepare);
+	order_free(o);
+	creds_free(c);
+	area_remove(&a);
+}
+
 /* The old tree stays, whichever of the two orders finds that something is gone. */
 static void tree_with_lost_blobs(void **state)
 {
@@ -610,6 +636,7 @@ int main(void)
 		cmocka_unit_test(lost_blobs_are_not_placed),
 		cmocka_unit_test(lost_blobs_are_not_copied),
 		cmocka_unit_test(blob_lost_before_its_name),
+		cmocka_unit_test(blob_lost_a_moment_before),
 		cmocka_unit_test(tree_with_lost_blobs),
 		cmocka_unit_test(link_out_of_the_tree),
 		cmocka_unit_test(link_within_the_tree),

@@ -142,6 +142,7 @@ static void job_comes_back(void **state)
 	j->active_seconds = UINT32_MAX;
 	j->error_count = 6;
 	j->was_transferred = true;
+	j->prepared = true;
 	j->notified = JOB_ERROR;
 	j->completer = creds_new(1001, 101, 077, 0, NULL);
 	j->fault = fault_new(OUTCOME_DISK_FULL, 0, ENOSPC, "No space: 5% left", 1700000006);
@@ -173,6 +174,7 @@ static void job_comes_back(void **state)
 	assert_int_equal(is->active_seconds, UINT32_MAX);
 	assert_int_equal(is->error_count, 6);
 	assert_true(is->was_transferred);
+	assert_true(is->prepared);
 	assert_int_equal(is->notified, JOB_ERROR);
 	assert_int_equal(is->owner->umask, 027);
 	assert_true(is->owner->ngroups == 2 && creds_has_group(is->owner, 44));
@@ -304,15 +306,23 @@ static void file_comes_back(void **state)
 	additions_release(&lines);
 }
 
+/* Behind the back of the store, which is closed. */
+static int forge(const char *sql)
+{
+	sqlite3 *db;
+	int changes;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	changes = sqlite3_changes(db);
+	sqlite3_close(db);
+	return changes;
+}
+
 /* As if the machine had been started since. */
 static void forge_boot(void)
 {
-	sqlite3 *db;
-
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "UPDATE meta SET value = 'another' WHERE name = 'boot'", NULL, NULL, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_changes(db), 1);
-	sqlite3_close(db);
+	assert_int_equal(forge("UPDATE meta SET value = 'another' WHERE name = 'boot'"), 1);
 }
 
 static void reboot_takes_what_was_not_synced(void **state)
@@ -483,15 +493,31 @@ static void damaged_page(void **state)
 	store_close(s);
 }
 
+static void older_version_is_migrated(void **state)
+{
+	struct store *s = open_store(false);
+	struct queue *q;
+	uint64_t next;
+
+	save_simple(s, 1, "old");
+	store_close(s);
+	forge("ALTER TABLE jobs DROP COLUMN prepared; PRAGMA user_version = 1");
+	for (int i = 0; i < 2; i++) {
+		s = open_store(false);
+		q = load(s, &next);
+		assert_non_null(queue_find_name(q, "old"));
+		assert_false(queue_find_name(q, "old")->prepared);
+		queue_free(q);
+		store_close(s);
+	}
+}
+
 static void newer_version_is_refused(void **state)
 {
 	struct store *s = open_store(false);
-	sqlite3 *db;
 
 	store_close(s);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 1000", NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
+	forge("PRAGMA user_version = 1000");
 	assert_int_equal(store_open(path, &s), -EPROTO);
 	assert_int_equal(files_in_dir("damaged-", false), 0);
 }
@@ -638,6 +664,7 @@ int main(void)
 		TEST(turns),
 		TEST(no_database_at_all),
 		TEST(damaged_page),
+		TEST(older_version_is_migrated),
 		TEST(newer_version_is_refused),
 		TEST(second_opener_is_refused),
 		TEST(names_are_exchanged),
