@@ -100,19 +100,6 @@ void core_owe(struct core *c, struct reply *reply, int err, const struct answer 
 	c->owed_tail = &o->next;
 }
 
-static void hold_reply(struct run *run, struct owed *o)
-{
-	struct held *h = calloc(1, sizeof(*h));
-
-	if (!h) {
-		o->reply->answer(o->reply, 0, &o->answer);
-		return;
-	}
-	h->reply = o->reply;
-	h->next = run->held;
-	run->held = h;
-}
-
 /* ERR: of the commit; it replaces the success of every command in it. */
 void core_answer_owed(struct core *c, int err)
 {
@@ -129,11 +116,13 @@ void core_answer_owed(struct core *c, int err)
 			if (o->of)
 				core_refuse(c, o->of->serial, "the queue could not be saved");
 		}
-		if (!o->err && o->hold)
-			hold_reply(o->hold, o);
-		else
+		if (!o->err && o->hold) {
+			o->next = o->hold->held;
+			o->hold->held = o;
+		} else {
 			o->reply->answer(o->reply, o->err, &o->answer);
-		free(o);
+			free(o);
+		}
 	}
 }
 

@@ -293,10 +293,10 @@ void run_answer_held(struct run *run, int err)
 	const struct answer none = {.fd = -1};
 
 	while (run->held) {
-		struct held *h = run->held;
+		struct owed *o = run->held;
 
-		run->held = h->next;
-		h->reply->answer(h->reply, err, &none);
-		free(h);
+		run->held = o->next;
+		o->reply->answer(o->reply, err, &none);
+		free(o);
 	}
 }

@@ -53,12 +53,6 @@ struct retry {
 	int64_t deadline;
 };
 
-/* A command whose answer waits for more than its save: complete (placed), cancel (deleted). */
-struct held {
-	struct reply *reply;
-	struct held *next; /* run->held */
-};
-
 struct gone {
 	uint32_t file, generation;
 	struct gone *next; /* run->gone */
@@ -126,7 +120,7 @@ struct run {
 	bool ended;              /* no longer in the queue; waits for its transfers, then its blobs are dropped */
 	bool dropping;
 	struct result *result;   /* how it ended, until the queue has it */
-	struct held *held;
+	struct owed *held;       /* answers that wait for it: complete (placed), cancel (deleted) */
 
 	/* The notify command */
 	bool on_errand;
@@ -158,11 +152,11 @@ struct note {
 
 /* A command's answer, sent after its save. */
 struct owed {
-	struct owed *next;
+	struct owed *next;  /* core->owed, or run->held */
 	struct reply *reply;
 	int err;
 	struct answer answer;
-	struct run *hold;   /* not NULL: on success the reply is held by this run instead */
+	struct run *hold;   /* not NULL: on success this run holds it */
 	struct run *of;     /* whose `refused` says why */
 };
 
