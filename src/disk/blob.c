@@ -24,6 +24,7 @@ struct blobs {
 	int dirfd;  /* of STAGING */
 	int lockfd; /* holds the lock */
 	dev_t dev;
+	bool uncached;
 };
 
 /* --- the area and its lock --------------------------------------------------------------------- */
@@ -129,7 +130,9 @@ int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid)
 	struct blobs *b = malloc(sizeof(*b));
 	if (!b)
 		return -ENOMEM;
-	*b = (struct blobs){ .dirfd = take_fd(&dirfd), .lockfd = take_fd(&lockfd), .dev = st.st_dev };
+	*b = (struct blobs){ .dev = st.st_dev, .uncached = writer_can_uncached(lockfd) };
+	b->dirfd = take_fd(&dirfd);
+	b->lockfd = take_fd(&lockfd);
 	*ret = b;
 	return 0;
 }
@@ -146,6 +149,11 @@ void blobs_close(struct blobs *b)
 int blobs_dirfd(const struct blobs *b)
 {
 	return b->dirfd;
+}
+
+bool blobs_uncached(const struct blobs *b)
+{
+	return b->uncached;
 }
 
 dev_t blobs_dev(const struct blobs *b)

@@ -29,6 +29,7 @@ struct blobs;
 int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid);
 void blobs_close(struct blobs *b);
 int blobs_dirfd(const struct blobs *b); /* of STAGING; borrowed */
+bool blobs_uncached(const struct blobs *b); /* whether its filesystem can be written past the page cache */
 dev_t blobs_dev(const struct blobs *b);
 
 #define BLOB_SHARD 64u
@@ -54,22 +55,25 @@ int blobs_sweep(const struct blobs *b, bool (*keep)(void *arg, uint64_t serial, 
 /* --- writing --------------------------------------------------------------------------------- */
 
 /* Writes to one blob, gathered: bytes of one segment are collected to WRITE_GATHER and written with
- * RWF_DONTCACHE where kernel and filesystem have it (reference: perf figures in tests/bench), plain
- * pwrite else. Owner: one thread. One writer per segment; several writers share the fd.
+ * RWF_DONTCACHE where kernel and filesystem have it (reference: perf figures in tests/bench). Where they
+ * have not, nothing is gained by collecting what comes in pieces of WRITE_DIRECT or more.
+ * Owner: one thread. One writer per segment; several writers share the fd.
  *
- *	writer_init(&w, fd, offset); writer_write(&w, data, len) ...; writer_flush(&w); writer_release(&w);
+ *	writer_init(&w, fd, offset, true); writer_write(&w, data, len) ...; writer_flush(&w); writer_release(&w);
  */
 #define WRITE_GATHER (1u << 20)
+#define WRITE_DIRECT (64u << 10)
 
 struct writer {
 	int fd;            /* borrowed; set before the first flush */
-	bool dontcache;
+	bool uncached;     /* as far as is known */
 	uint64_t offset;   /* of the next byte that writer_write gets */
 	uint64_t written;  /* bytes below this (and at or above the start) were handed to the kernel */
 	char *data;        /* gathered; allocated when the first byte comes, small while the file is */
 	size_t len, cap;
 };
-void writer_init(struct writer *w, int fd, uint64_t offset);
+bool writer_can_uncached(int fd); /* whether the filesystem of FD, that can be read, has it */
+void writer_init(struct writer *w, int fd, uint64_t offset, bool uncached); /* UNCACHED: is worth a try */
 int writer_write(struct writer *w, const void *data, size_t len);
 int writer_flush(struct writer *w); /* hands what is gathered to the kernel; not durable */
 /* Instead of a flush: gives away what is gathered. NULL: nothing is. */

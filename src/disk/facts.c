@@ -111,7 +111,7 @@ static int copy_by_hand(int from, int to, off_t at, off_t size)
 	struct writer w;
 	int r = piece ? 0 : -ENOMEM;
 
-	writer_init(&w, to, (uint64_t)at);
+	writer_init(&w, to, (uint64_t)at, true);
 	while (r == 0 && at < size) {
 		size_t got;
 

@@ -22,9 +22,17 @@
 #define FIRST_CAP (16u << 10)
 #define DONTCACHE_MIN (256u << 10)
 
-void writer_init(struct writer *w, int fd, uint64_t offset)
+bool writer_can_uncached(int fd)
 {
-	*w = (struct writer){ .fd = fd, .dontcache = true, .offset = offset, .written = offset };
+	char byte;
+	struct iovec v = { .iov_base = &byte, .iov_len = 1 };
+
+	return preadv2(fd, &v, 1, 0, RWF_DONTCACHE) >= 0;
+}
+
+void writer_init(struct writer *w, int fd, uint64_t offset, bool uncached)
+{
+	*w = (struct writer){ .fd = fd, .uncached = uncached, .offset = offset, .written = offset };
 }
 
 void writer_release(struct writer *w)
@@ -47,14 +55,14 @@ char *writer_take(struct writer *w, size_t *ret_len)
 /* Hands DATA to the kernel at w->written. */
 static int put(struct writer *w, const char *data, size_t len)
 {
-	while (w->dontcache && len >= DONTCACHE_MIN) {
+	while (w->uncached && len >= DONTCACHE_MIN) {
 		struct iovec v = { .iov_base = (char *)data, .iov_len = len };
 		ssize_t n = pwritev2(w->fd, &v, 1, (off_t)w->written, RWF_DONTCACHE);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)) {
-			w->dontcache = false; /* older kernel, or a filesystem without it */
+			w->uncached = false; /* older kernel, or a filesystem without it */
 			break;
 		}
 		if (n < 0)
@@ -100,10 +108,23 @@ int writer_flush(struct writer *w)
 	return r;
 }
 
+/* No gathering: the kernel keeps it in its cache in any case. */
+static int write_through(struct writer *w, const char *data, size_t len)
+{
+	int r = w->len ? writer_flush(w) : 0;
+
+	if (r == 0)
+		r = put(w, data, len);
+	w->offset = w->written + w->len;
+	return r;
+}
+
 int writer_write(struct writer *w, const void *data, size_t len)
 {
 	const char *p = data;
 
+	if (!w->uncached && w->fd >= 0 && len >= WRITE_DIRECT)
+		return write_through(w, p, len);
 	while (len > 0) {
 		/* Pieces end at multiples of WRITE_GATHER, so that no page is written twice. */
 		size_t room = WRITE_GATHER - (size_t)(w->written % WRITE_GATHER);

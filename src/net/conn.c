@@ -113,7 +113,7 @@ int conn_open(struct transfer *t, unsigned slot, struct site *site, struct conn 
 	c->paused = c->finished = c->cut = c->restart = c->added = false;
 	if (site->moved)
 		c->url = strdup(site->moved);
-	writer_init(&c->writer, t->fd, t->plan.v[slot].next);
+	writer_init(&c->writer, t->fd, t->plan.v[slot].next, blobs_uncached(t->worker->shared->blobs));
 	r = conn_request(c);
 	if (r == -ENOMEM) {
 		c->transfer = NULL;
@@ -186,7 +186,7 @@ static bool accept_http(struct conn *c)
 
 	if (c->verdict == VERDICT_WHOLE && g->next > 0) {
 		segments_whole(&t->plan, c->slot);
-		writer_init(&c->writer, t->fd, 0);
+		writer_init(&c->writer, t->fd, 0, c->writer.uncached);
 	}
 	validator = answer_validator(a);
 	strong = validator_is_strong(validator);

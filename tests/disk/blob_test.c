@@ -142,7 +142,7 @@ static void shards(void **state)
 /* --- writing ----------------------------------------------------------------------------------- */
 
 /* Pieces of all sizes, two writers in one file: every byte where it belongs. */
-static void writers(void **state)
+static void write_side_by_side(bool uncached)
 {
 	enum { SIZE = 5 << 20, MIDDLE = 2500001 };
 	static char data[SIZE], is[SIZE];
@@ -155,14 +155,15 @@ static void writers(void **state)
 	assert_int_equal(blob_open(area.blobs, SERIAL, 1, 0, true, &fd), 0);
 	assert_int_equal(blob_reserve(fd, SIZE), 0);
 	assert_int_equal(stat_of(at(&area, "../staging/blobs/7/1.0")).st_size, 0); /* never looks whole */
-	writer_init(&a, fd, 0);
-	writer_init(&b, fd, MIDDLE);
+	writer_init(&a, fd, 0, uncached);
+	writer_init(&b, fd, MIDDLE, uncached);
 	for (size_t i = 0; a.offset < MIDDLE || b.offset < SIZE; i++) {
 		size_t n = sizes[i % 7], left_a = MIDDLE - a.offset, left_b = SIZE - b.offset;
 
 		assert_int_equal(writer_write(&a, data + a.offset, n < left_a ? n : left_a), 0);
 		assert_int_equal(writer_write(&b, data + b.offset, n < left_b ? n : left_b), 0);
 		assert_true(a.written <= a.offset && a.offset - a.written < WRITE_GATHER);
+		assert_true(uncached || n < WRITE_DIRECT || a.written == a.offset);
 	}
 	assert_int_equal(writer_flush(&a), 0);
 	assert_int_equal(writer_flush(&b), 0);
@@ -176,6 +177,16 @@ static void writers(void **state)
 	close(fd);
 }
 
+static void writers(void **state)
+{
+	write_side_by_side(true);
+}
+
+static void writers_where_all_is_cached(void **state)
+{
+	write_side_by_side(false);
+}
+
 static void small_file_takes_little_memory(void **state)
 {
 	static const char data[4096] = "small";
@@ -183,7 +194,7 @@ static void small_file_takes_little_memory(void **state)
 	int fd;
 
 	assert_int_equal(blob_open(area.blobs, SERIAL, 1, 0, true, &fd), 0);
-	writer_init(&w, fd, 0);
+	writer_init(&w, fd, 0, true);
 	assert_int_equal(writer_write(&w, data, sizeof(data)), 0);
 	assert_int_equal(w.written, 0); /* gathered */
 	assert_true(w.cap <= 16384);
@@ -201,7 +212,7 @@ static void write_error(void **state)
 	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC), good;
 
 	assert_int_equal(blob_open(area.blobs, SERIAL, 1, 0, true, &good), 0);
-	writer_init(&w, fd, 0);
+	writer_init(&w, fd, 0, true);
 	assert_int_equal(writer_write(&w, data, sizeof(data)), 0);
 	assert_int_equal(writer_flush(&w), -ENOSPC);
 	assert_int_equal(w.written, 0);
@@ -260,6 +271,7 @@ int main(void)
 		TEST(drop),
 		TEST(shards),
 		TEST(writers),
+		TEST(writers_where_all_is_cached),
 		TEST(small_file_takes_little_memory),
 		TEST(write_error),
 		TEST(digests),
