@@ -14,15 +14,23 @@ struct listing {
 	struct handle *dir;
 	char *data;
 	size_t size, used;
+	bool plus; /* READDIRPLUS: with what the kernel may keep of each */
 };
 
 /* False: the buffer is full. */
-static bool list(struct listing *l, const char *name, struct place place, mode_t type, uint64_t next)
+static bool list(struct listing *l, const struct queue *q, const char *name, struct place place, mode_t type, uint64_t next)
 {
-	struct stat st = { .st_ino = ino_of(place), .st_mode = type };
-	size_t need = fuse_add_direntry(l->req, l->data + l->used, l->size - l->used, name, &st, (off_t)next);
+	struct fuse_entry_param e = { .attr = { .st_ino = ino_of(place), .st_mode = type } };
+	char *at = l->data + l->used;
+	size_t left = l->size - l->used, need;
 
-	if (need > l->size - l->used)
+	if (l->plus) {
+		entry_of(l->dir->fs, q, place, type, &e);
+		need = fuse_add_direntry_plus(l->req, at, left, name, &e, (off_t)next);
+	} else {
+		need = fuse_add_direntry(l->req, at, left, name, &e.attr, (off_t)next);
+	}
+	if (need > left)
 		return false;
 	l->used += need;
 	return true;
@@ -33,7 +41,7 @@ static void list_root(struct listing *l, const struct queue *q, uint64_t at)
 	uid_t daemon_uid = core_daemon_uid(l->dir->fs->core);
 	const struct job *j;
 
-	if (at == 0 && !list(l, ".xferfs", (struct place) { PLACE_SERVICE }, S_IFDIR, FIRST_OFFSET + 1))
+	if (at == 0 && !list(l, q, ".xferfs", (struct place) { PLACE_SERVICE }, S_IFDIR, FIRST_OFFSET + 1))
 		return;
 	/* Serials count from 1: 1 + serial keeps apart what comes behind .xferfs and behind job 1. */
 	for (uint64_t after = at <= 1 ? 0 : at - 1; (j = queue_next(q, after)); after = j->serial) {
@@ -41,19 +49,19 @@ static void list_root(struct listing *l, const struct queue *q, uint64_t at)
 
 		if (!(job_access(j, l->dir->creds, daemon_uid) & 4))
 			continue;
-		if (!list(l, j->name, place, S_IFDIR, FIRST_OFFSET + 1 + j->serial))
+		if (!list(l, q, j->name, place, S_IFDIR, FIRST_OFFSET + 1 + j->serial))
 			return;
 	}
 }
 
-static bool list_rows(struct listing *l, enum place_kind kind, uint64_t serial, uint64_t *at)
+static bool list_rows(struct listing *l, const struct queue *q, enum place_kind kind, uint64_t serial, uint64_t *at)
 {
 	struct ctl row;
 
 	for (; ctl_row(kind, (uint32_t)*at, &row); ++*at) {
 		struct place place = { kind, serial, (uint32_t)*at };
 
-		if (!list(l, row.name, place, S_IFREG, FIRST_OFFSET + *at + 1))
+		if (!list(l, q, row.name, place, S_IFREG, FIRST_OFFSET + *at + 1))
 			return false;
 	}
 	return true;
@@ -61,10 +69,10 @@ static bool list_rows(struct listing *l, enum place_kind kind, uint64_t serial, 
 
 #define BEHIND_ROWS (1 << 16) /* offsets of the directories beside them */
 
-static void list_service(struct listing *l, uint64_t at)
+static void list_service(struct listing *l, const struct queue *q, uint64_t at)
 {
-	if (at < BEHIND_ROWS && list_rows(l, PLACE_SERVICE_ROW, 0, &at))
-		list(l, "ended", (struct place) { PLACE_ENDED_DIR }, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS);
+	if (at < BEHIND_ROWS && list_rows(l, q, PLACE_SERVICE_ROW, 0, &at))
+		list(l, q, "ended", (struct place) { PLACE_ENDED_DIR }, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS);
 }
 
 static void list_job(struct listing *l, const struct queue *q, uint64_t at)
@@ -76,12 +84,12 @@ static void list_job(struct listing *l, const struct queue *q, uint64_t at)
 		return;
 	if (at >= BEHIND_ROWS)
 		i = at - BEHIND_ROWS;
-	else if (!list_rows(l, PLACE_ROW, serial, &at))
+	else if (!list_rows(l, q, PLACE_ROW, serial, &at))
 		return;
 	for (; i < JOB_DIRS; i++) {
 		struct place place = { job_dirs[i].kind, serial, NODE_ROOT };
 
-		if (!list(l, job_dirs[i].name, place, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS + i + 1))
+		if (!list(l, q, job_dirs[i].name, place, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS + i + 1))
 			return;
 	}
 }
@@ -99,7 +107,7 @@ static void list_nodes(struct listing *l, const struct queue *q, uint64_t at)
 		struct place place = { dir.kind, dir.serial, id };
 
 		if (files_node(j->files, id, &node) &&
-			!list(l, node.name, place, node.is_dir ? S_IFDIR : type, FIRST_OFFSET + (uint64_t)id))
+			!list(l, q, node.name, place, node.is_dir ? S_IFDIR : type, FIRST_OFFSET + (uint64_t)id))
 			return;
 	}
 }
@@ -116,7 +124,7 @@ static void list_ended(struct listing *l, const struct queue *q, uint64_t at)
 		if (!ctl_may_read_result(v[at], l->dir->creds, daemon_uid) ||
 			history_last(queue_history(q), v[at]->name) != v[at])
 			continue;
-		if (!list(l, v[at]->name, place, S_IFREG, FIRST_OFFSET + at + 1))
+		if (!list(l, q, v[at]->name, place, S_IFREG, FIRST_OFFSET + at + 1))
 			return;
 	}
 }
@@ -151,16 +159,16 @@ static void list_locked(struct listing *l, const struct queue *q, uint64_t offse
 	struct place dir = l->dir->place;
 	uint64_t at = offset > FIRST_OFFSET ? offset - FIRST_OFFSET : 0;
 
-	if (offset < 1 && !list(l, ".", dir, S_IFDIR, 1))
+	if (offset < 1 && !list(l, q, ".", dir, S_IFDIR, 1))
 		return;
-	if (offset < 2 && !list(l, "..", parent_of(q, dir), S_IFDIR, 2))
+	if (offset < 2 && !list(l, q, "..", parent_of(q, dir), S_IFDIR, 2))
 		return;
 	switch (dir.kind) {
 	case PLACE_ROOT:
 		list_root(l, q, at);
 		return;
 	case PLACE_SERVICE:
-		list_service(l, at);
+		list_service(l, q, at);
 		return;
 	case PLACE_ENDED_DIR:
 		list_ended(l, q, at);
@@ -199,10 +207,10 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	handle_reply_open(h, req, fi);
 }
 
-void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void reply_listing(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus)
 {
 	cleanup_free char *data = malloc(size);
-	struct listing l = { .req = req, .dir = handle_of(fi), .data = data, .size = size };
+	struct listing l = { .req = req, .dir = handle_of(fi), .data = data, .size = size, .plus = plus };
 
 	if (!data) {
 		fuse_reply_err(req, ENOMEM);
@@ -211,4 +219,16 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	list_locked(&l, core_read_lock(fs_of(req)->core), (uint64_t)off);
 	core_read_unlock(fs_of(req)->core);
 	fuse_reply_buf(req, data, l.used);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	reply_listing(req, size, off, fi, false);
+}
+
+/* The kernel asks so at the beginning of a directory, and further on where it has since been asked for what
+ * it lists: `ls -l` of many jobs is a request for some hundred of them. */
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	reply_listing(req, size, off, fi, true);
 }

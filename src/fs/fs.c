@@ -23,6 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #define WORKERS 8 /* none ever waits; more only help where there are more processors */
@@ -36,7 +37,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	struct fs *fs = userdata;
 
 	/* Requests are small: reading them by splice(2) costs more calls than it saves copies. */
-	conn->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
 	atomic_store(&fs->inited, true);
 }
 
@@ -73,6 +74,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.fsync = op_fsync,
 	.opendir = op_opendir,
 	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
 	.releasedir = op_release,
 	.statfs = op_statfs,
 	.setxattr = op_setxattr,
@@ -120,12 +122,12 @@ static int run_fusermount(const char *mountpoint)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
 }
 
-/* A mountpoint left by a daemon that died answers ENOTCONN to everything. */
+/* A mountpoint left by a daemon that died answers ENOTCONN to all that the kernel does not keep. */
 static int clear_dead_mount(const char *mountpoint)
 {
-	struct stat st;
+	struct statvfs st;
 
-	if (stat(mountpoint, &st) == 0 || errno != ENOTCONN)
+	if (statvfs(mountpoint, &st) == 0 || errno != ENOTCONN)
 		return 0;
 	if (umount2(mountpoint, MNT_DETACH) == 0)
 		return 0;
@@ -297,6 +299,7 @@ static void on_changed(void *arg, uint64_t serial, const char *name, unsigned wh
 {
 	struct fs *fs = arg;
 
+	forget_job_dirs(fs, serial);
 	notify_changed(fs->notify, serial, name, what);
 }
 

@@ -1,8 +1,11 @@
 /* Reading the tree: names and attributes.
  *
  * Nothing here sends a message: a FUSE worker looks at what is published, under the core's read lock,
- * and answers after it has let the lock go. What may change has no timeout in the kernel's caches; the
- * names of control files last as long as the job's directory, which is asked for each time.
+ * and answers after it has let the lock go.
+ *
+ * What the kernel may keep, it does not ask for, and most requests are about the directories on the way to
+ * what somebody wants. So these it keeps, and is told when they change (private.h, DIR_TIMEOUT). What else may
+ * change has no timeout. The names of control files last as long as the job's directory.
  */
 #include "fs/private.h"
 
@@ -167,7 +170,9 @@ int attr_of(fuse_req_t req, struct place place, struct stat *ret)
 	return 0;
 }
 
-/* What never changes while its directory is there, and what never changes at all. */
+/* The name of a job that has gone does no harm, nor does it keep the name from the next one: whoever walks
+ * through it or looks at it has the kernel ask for its attributes, which are not there any more, and mkdir(2)
+ * and rename(2) go through the kernel. */
 static double entry_timeout(struct place p)
 {
 	switch (p.kind) {
@@ -179,8 +184,9 @@ static double entry_timeout(struct place p)
 	case PLACE_FILE:
 	case PLACE_SOURCE:
 		return p.id == NODE_ROOT ? STATIC_TIMEOUT : 0;
-	case PLACE_ROOT:
 	case PLACE_JOB:
+		return DIR_TIMEOUT;
+	case PLACE_ROOT:
 	case PLACE_ENDED:
 		break;
 	}
@@ -189,7 +195,46 @@ static double entry_timeout(struct place p)
 
 static double attr_timeout(struct place p)
 {
-	return p.kind == PLACE_ENDED ? STATIC_TIMEOUT : 0;
+	switch (p.kind) {
+	case PLACE_ENDED:
+		return STATIC_TIMEOUT;
+	case PLACE_ROOT:
+	case PLACE_SERVICE:
+	case PLACE_ENDED_DIR:
+	case PLACE_JOB:
+		return DIR_TIMEOUT;
+	case PLACE_FILE:
+	case PLACE_SOURCE:
+		return p.id == NODE_ROOT ? DIR_TIMEOUT : 0;
+	case PLACE_SERVICE_ROW:
+	case PLACE_ROW:
+		break;
+	}
+	return 0;
+}
+
+void entry_of(struct fs *fs, const struct queue *q, struct place place, mode_t type, struct fuse_entry_param *ret)
+{
+	struct fuse_entry_param e = {
+		.ino = ino_of(place), .entry_timeout = entry_timeout(place), .attr_timeout = attr_timeout(place),
+		.attr = { .st_ino = ino_of(place), .st_blksize = 4096 },
+	};
+
+	if (type != S_IFDIR || e.attr_timeout == 0 || attr_locked(fs, q, place, NULL, &e.attr) < 0)
+		e = (struct fuse_entry_param) { .attr = { .st_ino = ino_of(place), .st_mode = type } };
+	*ret = e;
+}
+
+/* FUSE_NOTIFY_INVAL_INODE of attributes alone takes no lock that a request may hold (fuse_reverse_inval_inode),
+ * and what is on its way to the kernel, of before the change, is not taken any more (fi->attr_version). */
+void forget_job_dirs(struct fs *fs, uint64_t serial)
+{
+	const struct place dirs[] = {
+		{ PLACE_JOB, serial }, { PLACE_FILE, serial, NODE_ROOT }, { PLACE_SOURCE, serial, NODE_ROOT },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		fuse_lowlevel_notify_inval_inode(fs->session, ino_of(dirs[i]), -1, 0);
 }
 
 void reply_entry(fuse_req_t req, struct place place)

@@ -29,7 +29,14 @@
 #include <sys/stat.h>
 
 #define CREDS_UMASK_DEFAULT 022
-#define STATIC_TIMEOUT 3600.0 /* names that live as long as the directory they are in */
+
+/* How long the kernel may keep names and attributes without asking, in seconds. What is static lives as
+ * long as the directory it is in, and never changes. A job's directories keep theirs until forget_job_dirs
+ * tells the kernel that they have changed, before the one who changed them is answered; the time only bounds
+ * what happens when an answer and a change that nobody asked for cross. Those that never change have no more,
+ * so that a daemon that died is missed. All else is asked for each time. */
+#define STATIC_TIMEOUT 3600.0
+#define DIR_TIMEOUT 1.0
 
 struct notify;
 struct resumer;
@@ -160,6 +167,12 @@ void done_write(struct ask *a, int err, const struct answer *answer);
 
 /* -ENOENT: it has gone. Who asks in REQ decides what .xferfs/index shows him, and so its size. */
 int attr_of(fuse_req_t req, struct place place, struct stat *ret);
+/* Under the read lock: an entry for a listing, with attributes when the kernel may keep them, else (ino 0)
+ * with no more than TYPE. */
+void entry_of(struct fs *fs, const struct queue *q, struct place place, mode_t type, struct fuse_entry_param *ret);
+/* The job has changed, or gone: the kernel asks again for its directories' attributes, and so finds it gone
+ * though it may keep its name yet. Waits for nobody. Any thread, without locks. */
+void forget_job_dirs(struct fs *fs, uint64_t serial);
 /* The directories of a job that are no rows. */
 #define JOB_DIRS 2
 extern const struct job_dir {
@@ -179,6 +192,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_readlink(fuse_req_t req, fuse_ino_t ino);
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags);
