@@ -408,7 +408,7 @@ void core_drop_drafts(struct core *c)
 
 int core_commit(struct core *c, bool commands)
 {
-	bool network = c->network_changed;
+	bool network = c->network_changed, noted;
 	int r;
 
 	if (!c->dirty && !c->notes && !c->network_changed)
@@ -431,9 +431,11 @@ int core_commit(struct core *c, bool commands)
 		log_info("the queue can be saved again");
 	c->save_owed = 0;
 	publish(c);
-	if (drop_notes(c))
-		waiters_wake_service(c);
+	noted = drop_notes(c);
 	act(c);
+	/* After the hooks: who reads in the log that a job has ended finds it gone. */
+	if (noted)
+		waiters_wake_service(c);
 	if (network)
 		limits_update(c);
 	return 0;

@@ -37,7 +37,8 @@
 
 struct core;
 
-/* What has changed in a turn, told to fs/notify in the act step, without locks. May not block. */
+/* What has changed in a turn, told to fs in the act step, without locks, before anybody is answered who asked
+ * for the change or waits for it. May not block. */
 enum {
 	CHANGED_STATE = 1 << 0,
 	CHANGED_EVENT = 1 << 1, /* any event of the job */

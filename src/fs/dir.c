@@ -14,18 +14,19 @@ struct listing {
 	struct handle *dir;
 	char *data;
 	size_t size, used;
-	bool plus; /* READDIRPLUS: with what the kernel may keep of each */
+	bool plus;                 /* READDIRPLUS: with what the kernel may keep of each */
+	const struct queue *queue; /* under the read lock */
 };
 
 /* False: the buffer is full. */
-static bool list(struct listing *l, const struct queue *q, const char *name, struct place place, mode_t type, uint64_t next)
+static bool list(struct listing *l, const char *name, struct place place, mode_t type, uint64_t next)
 {
 	struct fuse_entry_param e = { .attr = { .st_ino = ino_of(place), .st_mode = type } };
 	char *at = l->data + l->used;
 	size_t left = l->size - l->used, need;
 
 	if (l->plus) {
-		entry_of(l->dir->fs, q, place, type, &e);
+		entry_of(l->dir->fs, l->queue, place, type, &e);
 		need = fuse_add_direntry_plus(l->req, at, left, name, &e, (off_t)next);
 	} else {
 		need = fuse_add_direntry(l->req, at, left, name, &e.attr, (off_t)next);
@@ -41,7 +42,7 @@ static void list_root(struct listing *l, const struct queue *q, uint64_t at)
 	uid_t daemon_uid = core_daemon_uid(l->dir->fs->core);
 	const struct job *j;
 
-	if (at == 0 && !list(l, q, ".xferfs", (struct place) { PLACE_SERVICE }, S_IFDIR, FIRST_OFFSET + 1))
+	if (at == 0 && !list(l, ".xferfs", (struct place) { PLACE_SERVICE }, S_IFDIR, FIRST_OFFSET + 1))
 		return;
 	/* Serials count from 1: 1 + serial keeps apart what comes behind .xferfs and behind job 1. */
 	for (uint64_t after = at <= 1 ? 0 : at - 1; (j = queue_next(q, after)); after = j->serial) {
@@ -49,49 +50,48 @@ static void list_root(struct listing *l, const struct queue *q, uint64_t at)
 
 		if (!(job_access(j, l->dir->creds, daemon_uid) & 4))
 			continue;
-		if (!list(l, q, j->name, place, S_IFDIR, FIRST_OFFSET + 1 + j->serial))
+		if (!list(l, j->name, place, S_IFDIR, FIRST_OFFSET + 1 + j->serial))
 			return;
 	}
 }
 
-static bool list_rows(struct listing *l, const struct queue *q, enum place_kind kind, uint64_t serial, uint64_t *at)
+/* The directories come before the rows, which count from BASE on: so they are in the first part of the
+ * listing, the one that brings attributes. */
+static void list_rows(struct listing *l, enum place_kind kind, uint64_t base, uint64_t at)
 {
 	struct ctl row;
 
-	for (; ctl_row(kind, (uint32_t)*at, &row); ++*at) {
-		struct place place = { kind, serial, (uint32_t)*at };
+	for (; ctl_row(kind, (uint32_t)(at - base), &row); at++) {
+		struct place place = { kind, l->dir->place.serial, (uint32_t)(at - base) };
 
-		if (!list(l, q, row.name, place, S_IFREG, FIRST_OFFSET + *at + 1))
-			return false;
+		if (!list(l, row.name, place, S_IFREG, FIRST_OFFSET + at + 1))
+			return;
 	}
-	return true;
 }
 
-#define BEHIND_ROWS (1 << 16) /* offsets of the directories beside them */
-
-static void list_service(struct listing *l, const struct queue *q, uint64_t at)
+static void list_service(struct listing *l, uint64_t at)
 {
-	if (at < BEHIND_ROWS && list_rows(l, q, PLACE_SERVICE_ROW, 0, &at))
-		list(l, q, "ended", (struct place) { PLACE_ENDED_DIR }, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS);
+	if (at == 0) {
+		if (!list(l, "ended", (struct place) { PLACE_ENDED_DIR }, S_IFDIR, FIRST_OFFSET + 1))
+			return;
+		at = 1;
+	}
+	list_rows(l, PLACE_SERVICE_ROW, 1, at);
 }
 
 static void list_job(struct listing *l, const struct queue *q, uint64_t at)
 {
 	uint64_t serial = l->dir->place.serial;
-	size_t i = 0;
 
 	if (!queue_find(q, serial))
 		return;
-	if (at >= BEHIND_ROWS)
-		i = at - BEHIND_ROWS;
-	else if (!list_rows(l, q, PLACE_ROW, serial, &at))
-		return;
-	for (; i < JOB_DIRS; i++) {
-		struct place place = { job_dirs[i].kind, serial, NODE_ROOT };
+	for (; at < JOB_DIRS; at++) {
+		struct place place = { job_dirs[at].kind, serial, NODE_ROOT };
 
-		if (!list(l, q, job_dirs[i].name, place, S_IFDIR, FIRST_OFFSET + BEHIND_ROWS + i + 1))
+		if (!list(l, job_dirs[at].name, place, S_IFDIR, FIRST_OFFSET + at + 1))
 			return;
 	}
+	list_rows(l, PLACE_ROW, JOB_DIRS, at);
 }
 
 static void list_nodes(struct listing *l, const struct queue *q, uint64_t at)
@@ -107,7 +107,7 @@ static void list_nodes(struct listing *l, const struct queue *q, uint64_t at)
 		struct place place = { dir.kind, dir.serial, id };
 
 		if (files_node(j->files, id, &node) &&
-			!list(l, q, node.name, place, node.is_dir ? S_IFDIR : type, FIRST_OFFSET + (uint64_t)id))
+			!list(l, node.name, place, node.is_dir ? S_IFDIR : type, FIRST_OFFSET + (uint64_t)id))
 			return;
 	}
 }
@@ -124,7 +124,7 @@ static void list_ended(struct listing *l, const struct queue *q, uint64_t at)
 		if (!ctl_may_read_result(v[at], l->dir->creds, daemon_uid) ||
 			history_last(queue_history(q), v[at]->name) != v[at])
 			continue;
-		if (!list(l, q, v[at]->name, place, S_IFREG, FIRST_OFFSET + at + 1))
+		if (!list(l, v[at]->name, place, S_IFREG, FIRST_OFFSET + at + 1))
 			return;
 	}
 }
@@ -159,16 +159,17 @@ static void list_locked(struct listing *l, const struct queue *q, uint64_t offse
 	struct place dir = l->dir->place;
 	uint64_t at = offset > FIRST_OFFSET ? offset - FIRST_OFFSET : 0;
 
-	if (offset < 1 && !list(l, q, ".", dir, S_IFDIR, 1))
+	l->queue = q;
+	if (offset < 1 && !list(l, ".", dir, S_IFDIR, 1))
 		return;
-	if (offset < 2 && !list(l, q, "..", parent_of(q, dir), S_IFDIR, 2))
+	if (offset < 2 && !list(l, "..", parent_of(q, dir), S_IFDIR, 2))
 		return;
 	switch (dir.kind) {
 	case PLACE_ROOT:
 		list_root(l, q, at);
 		return;
 	case PLACE_SERVICE:
-		list_service(l, q, at);
+		list_service(l, at);
 		return;
 	case PLACE_ENDED_DIR:
 		list_ended(l, q, at);
