@@ -114,7 +114,7 @@ void core_answer_owed(struct core *c, int err)
 		if (!o->err && err) {
 			o->err = err;
 			if (o->of)
-				core_refuse(c, o->of->serial, "the queue could not be saved");
+				core_refuse_unsaved(c, o->of->serial, err);
 		}
 		if (!o->err && o->hold) {
 			o->next = o->hold->held;

@@ -71,6 +71,15 @@ void core_refuse(struct core *c, uint64_t serial, const char *sentence)
 	core_read_unlock(c);
 }
 
+void core_refuse_unsaved(struct core *c, uint64_t serial, int err)
+{
+	cleanup_free char *sentence = NULL;
+
+	if (asprintf(&sentence, "the queue could not be saved (%s)", strerror(-err)) < 0)
+		sentence = NULL;
+	core_refuse(c, serial, sentence ? sentence : "the queue could not be saved");
+}
+
 const struct config *core_config(const struct core *c)
 {
 	return c->options.config;
@@ -194,7 +203,7 @@ static void take_commands(struct core *c, struct mail *list)
 
 		list = list->next;
 		if (c->save_owed) {
-			core_refuse(c, m->serial, "the queue could not be saved");
+			core_refuse_unsaved(c, m->serial, c->save_owed);
 			core_owe(c, m->reply, c->save_owed, NULL, NULL, NULL);
 		} else if (c->stopping) {
 			core_owe(c, m->reply, -ENODEV, NULL, NULL, NULL);

@@ -285,6 +285,17 @@ int blobs_sync_names(const struct blobs *b, uint64_t serial, const uint32_t *fil
 	return r < 0 ? r : io_fsync_dir(b->dirfd, "blobs");
 }
 
+/* What was found before the room ran out is given back, or a file that cannot fit would keep all others, and
+ * the queue itself, from the disk. */
+static int give_back(int fd, int err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || ftruncate(fd, st.st_size) < 0)
+		return -errno;
+	return err;
+}
+
 int blob_reserve(int fd, uint64_t size)
 {
 	struct statfs fs;
@@ -294,12 +305,12 @@ int blob_reserve(int fd, uint64_t size)
 	/* In memory there is nothing to lay out, and all of it would be made at once: a third of a second for a
 	 * GiB, in which no connection of the worker is served. */
 	if (fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		return 0;
+		return fs.f_blocks > 0 && fs.f_bavail < size / (uint64_t)fs.f_bsize ? -ENOSPC : 0;
 	/* The size stays what was written: a blob cut short must never look whole. */
 	while (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0) {
 		if (errno == EINTR)
 			continue;
-		return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL ? 0 : -errno;
+		return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL ? 0 : give_back(fd, -errno);
 	}
 	return 0;
 }

@@ -80,6 +80,7 @@ int writer_flush(struct writer *w); /* hands what is gathered to the kernel; not
 char *writer_take(struct writer *w, size_t *ret_len);
 void writer_release(struct writer *w);
 
-/* Room for SIZE bytes ahead of time: early ENOSPC and no fragments. 0 where the filesystem cannot, and on tmpfs,
- * where it would take long. */
+/* Room for SIZE bytes ahead of time, before anything is written: early ENOSPC, which takes nothing from others,
+ * and no fragments. On tmpfs, where it would take long, it is only looked whether there is room. 0 where the
+ * filesystem cannot. */
 int blob_reserve(int fd, uint64_t size);

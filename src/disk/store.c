@@ -128,6 +128,28 @@ static int sync_log(const char *path)
 	return io_fdatasync(fd);
 }
 
+#define CHUNK (256 << 10)      /* bytes by which the database grows */
+#define LOG_ROOM (4608L << 10) /* the log is written into the database after 1000 pages of 4 KiB, then begins anew */
+
+/* Who cancels a job because the disk is full must not be told that it is full. So the room that the log takes
+ * in the long run is taken now, and the database gets some for what the log carries into it. Without: saves
+ * fail while the disk is full. */
+static void take_room(const struct store *s)
+{
+	cleanup_free char *wal = NULL;
+	int chunk = CHUNK;
+
+	sqlite3_file_control(s->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+	sql_exec(s->db, "PRAGMA wal_checkpoint");
+	if (asprintf(&wal, "%s-wal", s->path) < 0) {
+		wal = NULL;
+		return;
+	}
+	cleanup_close int fd = open(wal, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOG_ROOM);
+}
+
 int store_connect(struct store *s)
 {
 	int r = sync_log(s->path);
@@ -146,6 +168,8 @@ int store_connect(struct store *s)
 		r = prepare_all(s);
 	if (r < 0)
 		store_disconnect(s);
+	else
+		take_room(s);
 	return r;
 }
 
