@@ -1,8 +1,7 @@
-/* The pool: orders go into lanes by job, and a lane has one worker at a time.
+/* The pool: of each job that has orders the first one is ready, or being done; the others wait behind it.
  *
- * A job's orders all meet in the lane of its serial, so they are done in the order sent. There are
- * far more lanes than threads, and neighbouring serials never share one; jobs that do merely wait for
- * each other. Nothing is allocated, so sending cannot fail.
+ * So a job's orders are done in the order sent, and no job waits for another one's. Nothing is allocated,
+ * so sending cannot fail.
  *
  * Verifying may take minutes a file: one thread is always left for what a user waits for.
  */
@@ -16,13 +15,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LANES 256
+#define BUCKETS 256
 
-struct lane {
-	struct order *head, **tail; /* head: being done, when `busy` */
-	bool busy;
-	struct lane *next;          /* ready */
-	bool queued;                /* in ready */
+struct line {
+	struct order *head, **tail; /* by `next` */
 };
 
 struct mover {
@@ -32,10 +28,11 @@ struct mover {
 	unsigned nthreads;
 	pthread_t *threads;
 
-	pthread_mutex_t lock;     /* all below, and the orders in the lanes */
+	pthread_mutex_t lock;     /* all below, and the orders that are in it */
 	pthread_cond_t work;
-	struct lane lanes[LANES];
-	struct lane *ready, **ready_tail;
+	struct order *jobs[BUCKETS]; /* the first of each job, by `bucket` */
+	struct line ready, verifies; /* those of them that are not being done; of these only some may run at once */
+	uint64_t seq;
 	unsigned verifying;
 	bool stopping;
 };
@@ -136,69 +133,90 @@ void order_perform(struct order *o, struct blobs *blobs, int destination_fd)
 		o->err = o->files[i].err;
 }
 
-/* --- lanes (under the lock) -------------------------------------------------------------------- */
+/* --- who is next (under the lock) -------------------------------------------------------------- */
 
-static struct lane *lane_of(struct mover *m, uint64_t serial)
+static void line_init(struct line *l)
 {
-	return &m->lanes[serial % LANES];
+	*l = (struct line){ .tail = &l->head };
 }
 
-static void make_ready(struct mover *m, struct lane *lane)
+static void line_push(struct line *l, struct order *o)
 {
-	if (lane->queued || lane->busy || !lane->head)
-		return;
-	lane->queued = true;
-	lane->next = NULL;
-	*m->ready_tail = lane;
-	m->ready_tail = &lane->next;
+	o->next = NULL;
+	*l->tail = o;
+	l->tail = &o->next;
+}
+
+static void line_pop(struct line *l)
+{
+	l->head = l->head->next;
+	if (!l->head)
+		l->tail = &l->head;
+}
+
+/* Where the first order of SERIAL is, or would be. */
+static struct order **find(struct mover *m, uint64_t serial)
+{
+	struct order **at = &m->jobs[serial % BUCKETS];
+
+	while (*at && (*at)->serial != serial)
+		at = &(*at)->bucket;
+	return at;
+}
+
+static void make_ready(struct mover *m, struct order *o)
+{
+	o->seq = m->seq++;
+	line_push(is_verify(o) ? &m->verifies : &m->ready, o);
 	pthread_cond_signal(&m->work);
 }
 
-static bool may_run(const struct mover *m, const struct order *o)
+static bool may_verify(const struct mover *m)
 {
-	return !is_verify(o) || m->nthreads == 1 || m->verifying < m->nthreads - 1;
+	return m->nthreads == 1 || m->verifying < m->nthreads - 1;
 }
 
-/* The first ready lane whose order may run, taken out; NULL when there is none. */
-static struct lane *take_ready(struct mover *m)
+/* The one that has been ready for longest, of those that may run, taken out; NULL when there is none. */
+static struct order *take_ready(struct mover *m)
 {
-	for (struct lane **at = &m->ready; *at; at = &(*at)->next) {
-		struct lane *lane = *at;
+	struct order *o = m->ready.head, *verify = m->verifies.head;
 
-		if (!may_run(m, lane->head))
-			continue;
-		*at = lane->next;
-		if (m->ready_tail == &lane->next)
-			m->ready_tail = at;
-		lane->queued = false;
-		return lane;
-	}
-	return NULL;
+	if (verify && may_verify(m) && (!o || verify->seq < o->seq))
+		o = verify;
+	if (o)
+		line_pop(is_verify(o) ? &m->verifies : &m->ready);
+	return o;
 }
 
-/* Does the lane's first order, without the lock, and sends it back. */
-static void work_on(struct mover *m, struct lane *lane)
+/* O is done: the next of its job takes its place. */
+static void succeed(struct mover *m, struct order *o)
 {
-	struct order *o = lane->head;
+	struct order **at = find(m, o->serial), *next = o->behind;
+
+	*at = next ? next : o->bucket;
+	if (!next)
+		return;
+	next->bucket = o->bucket;
+	next->last = o->last;
+	make_ready(m, next);
+}
+
+/* Does O without the lock, and sends it back. */
+static void work_on(struct mover *m, struct order *o)
+{
 	bool verifies = is_verify(o);
 
-	lane->busy = true;
 	m->verifying += verifies;
 	pthread_mutex_unlock(&m->lock);
 
 	order_perform(o, m->blobs, m->destination);
 
 	pthread_mutex_lock(&m->lock);
-	lane->head = o->next;
-	if (!lane->head)
-		lane->tail = &lane->head;
-	lane->busy = false;
 	m->verifying -= verifies;
-	make_ready(m, lane);
+	succeed(m, o);
 	if (verifies)
-		pthread_cond_signal(&m->work); /* for a lane that was passed over */
-	/* Before the lock is dropped: the lane's next order may not come back before this one. */
-	o->next = NULL;
+		pthread_cond_signal(&m->work); /* for one that was passed over */
+	/* Before the lock is dropped: the job's next order may not come back before this one. */
 	mailbox_send(m->done, &o->mail);
 }
 
@@ -210,11 +228,11 @@ static void *worker(void *arg)
 	creds_thread_init(); /* if it fails, placing does, with EINVAL for each file */
 	pthread_mutex_lock(&m->lock);
 	for (;;) {
-		struct lane *lane = take_ready(m);
+		struct order *o = take_ready(m);
 
-		if (lane)
-			work_on(m, lane);
-		else if (m->stopping && !m->ready)
+		if (o)
+			work_on(m, o);
+		else if (m->stopping && !m->ready.head && !m->verifies.head)
 			break;
 		else
 			pthread_cond_wait(&m->work, &m->lock);
@@ -244,9 +262,8 @@ int mover_start(struct blobs *blobs, const char *destination, unsigned threads, 
 		return -ENOMEM;
 	m->blobs = blobs;
 	m->done = done;
-	m->ready_tail = &m->ready;
-	for (size_t i = 0; i < LANES; i++)
-		m->lanes[i].tail = &m->lanes[i].head;
+	line_init(&m->ready);
+	line_init(&m->verifies);
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->work, NULL);
 	m->threads = calloc(threads, sizeof(*m->threads));
@@ -272,22 +289,27 @@ int mover_start(struct blobs *blobs, const char *destination, unsigned threads, 
 
 void mover_send(struct mover *m, struct order *o)
 {
-	struct lane *lane = lane_of(m, o->serial);
+	struct order **at, *first;
 
-	o->next = NULL;
+	o->behind = o->bucket = NULL;
 	pthread_mutex_lock(&m->lock);
-	*lane->tail = o;
-	lane->tail = &o->next;
-	make_ready(m, lane);
+	at = find(m, o->serial);
+	first = *at;
+	if (first) {
+		first->last->behind = o;
+		first->last = o;
+	} else {
+		*at = o->last = o;
+		make_ready(m, o);
+	}
 	pthread_mutex_unlock(&m->lock);
 }
 
 void mover_cancel(struct mover *m, uint64_t serial)
 {
 	pthread_mutex_lock(&m->lock);
-	for (struct order *o = lane_of(m, serial)->head; o; o = o->next)
-		if (o->serial == serial)
-			cancel_verify(o);
+	for (struct order *o = *find(m, serial); o; o = o->behind)
+		cancel_verify(o);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -297,9 +319,10 @@ void mover_stop(struct mover *m)
 		return;
 	pthread_mutex_lock(&m->lock);
 	m->stopping = true;
-	for (size_t i = 0; i < LANES; i++)
-		for (struct order *o = m->lanes[i].head; o; o = o->next)
-			cancel_verify(o);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct order *first = m->jobs[i]; first; first = first->bucket)
+			for (struct order *o = first; o; o = o->behind)
+				cancel_verify(o);
 	pthread_cond_broadcast(&m->work);
 	pthread_mutex_unlock(&m->lock);
 	for (unsigned i = 0; i < m->nthreads; i++)

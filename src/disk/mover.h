@@ -75,7 +75,10 @@ struct order {
 	enum on_conflict conflict;
 	enum commit_mode commit;
 	bool fresh;             /* in of PLACE: what PREPARE has found a moment ago; none was placed before */
-	struct order *next;     /* mover */
+	/* The mover's own */
+	struct order *next, *bucket, *behind; /* of those that are ready; of the first of each job; of the job */
+	struct order *last;     /* of the job, in its first one */
+	uint64_t seq;
 	size_t nfiles;
 	struct order_file files[];
 };

@@ -101,6 +101,38 @@ static void jobs_run_side_by_side(void **state)
 	mover_stop(m);
 }
 
+/* Whatever another job's number is: also those that wait until they may be verified block nobody. */
+static void no_job_waits_for_another(void **state)
+{
+	struct mover *m = start(2);
+	struct order *a = endless_verify(1), *b = endless_verify(2), *o;
+	char fifo_a[512], fifo_b[512];
+	bool seen[1024] = { false };
+
+	snprintf(fifo_a, sizeof(fifo_a), "%s", at(&area, "../staging/blobs/1/1.0"));
+	snprintf(fifo_b, sizeof(fifo_b), "%s", at(&area, "../staging/blobs/2/1.0"));
+	mover_send(m, a);
+	mover_send(m, b);
+	for (uint64_t serial = 3; serial < 1024; serial++)
+		mover_send(m, order_new(ORDER_DROP, serial, 0));
+	for (uint64_t serial = 3; serial < 1024; serial++) {
+		o = next();
+		assert_int_equal(o->mail.kind, ORDER_DROP);
+		assert_false(seen[o->serial]);
+		seen[o->serial] = true;
+		order_free(o);
+	}
+	FILE *end_a = fopen(fifo_a, "w");
+	assert_ptr_equal(next(), a);
+	FILE *end_b = fopen(fifo_b, "w");
+	assert_ptr_equal(next(), b);
+	fclose(end_a);
+	fclose(end_b);
+	order_free(a);
+	order_free(b);
+	mover_stop(m);
+}
+
 /* Checksums never take the last thread. */
 static void verifying_leaves_a_thread(void **state)
 {
@@ -257,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(orders_of_a_job_keep_their_order),
 		TEST(jobs_run_side_by_side),
+		TEST(no_job_waits_for_another),
 		TEST(verifying_leaves_a_thread),
 		TEST(verify),
 		TEST(cancelling),
