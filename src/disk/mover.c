@@ -102,6 +102,8 @@ static void drop(struct order *o, struct blobs *blobs)
 {
 	if (o->nfiles == 0)
 		o->err = blobs_drop(blobs, o->serial, &o->leftovers);
+	if (o->err < 0)
+		o->leftovers++; /* of files nobody knows how many */
 	for (size_t i = 0; i < o->nfiles; i++) {
 		struct order_file *f = &o->files[i];
 

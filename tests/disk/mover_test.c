@@ -260,6 +260,18 @@ static void sync_few_and_many(void **state)
 	mover_stop(m);
 }
 
+/* What could not be deleted is told, also when it could not even be looked at. */
+static void what_stays_is_told(void **state)
+{
+	struct order *o = order_new(ORDER_DROP, 9, 0);
+
+	write_text(at(&area, "../staging/blobs/9"), "not a directory");
+	order_perform(o, area.blobs, area.dest_fd);
+	assert_int_equal(o->err, -ENOTDIR);
+	assert_int_equal(o->leftovers, 1);
+	order_free(o);
+}
+
 static void completing_through_the_pool(void **state)
 {
 	struct mover *m = start(2);
@@ -295,6 +307,7 @@ int main(void)
 		TEST(cancelling),
 		TEST(stopping_gives_all_back),
 		TEST(sync_few_and_many),
+		TEST(what_stays_is_told),
 		TEST(completing_through_the_pool),
 	};
 
