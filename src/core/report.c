@@ -61,6 +61,7 @@ static void bytes_came(struct run *run, uint64_t bytes)
 		run->draft->trouble_since = 0;
 }
 
+/* The server gives the file (again): what was wrong is over, and `error` speaks of it no more. */
 static void begun(struct run *run, struct transfer *t, const struct report *r)
 {
 	const struct file *now = file_draft(run_job(run)->files, t->file);
@@ -69,6 +70,7 @@ static void begun(struct run *run, struct transfer *t, const struct report *r)
 	if (!now || now->generation != t->generation || file_copy(now, &version) < 0)
 		return;
 	take_validator(&version, r);
+	fault_free(take_ptr(version.fault));
 	if (run_set_file(run, t->file, &version) < 0)
 		file_release(&version);
 }

@@ -23,6 +23,8 @@ static void command_of(fuse_req_t req, struct ask *a, struct command *command)
 	ask_command(a, creds, command);
 }
 
+#define JOB_NAME "a job's name has 1 to 255 bytes, no dot at its beginning and no control characters"
+
 /* --- jobs --------------------------------------------------------------------------------------- */
 
 static void done_mkdir(struct ask *a, int err, const struct answer *answer)
@@ -41,6 +43,7 @@ static void mkdir_job(fuse_req_t req, const char *name)
 	struct ask *a;
 
 	if (name_check_job(name) < 0) {
+		core_refuse(fs_of(req)->core, 0, "mkdir: " JOB_NAME);
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
@@ -273,8 +276,11 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 
 	if (r == 0 && (place.kind != PLACE_JOB || newparent != FUSE_ROOT_ID))
 		r = -EPERM;
-	if (r == 0)
+	if (r == 0) {
 		r = name_check_job(newname);
+		if (r < 0)
+			core_refuse(fs_of(req)->core, place.serial, "mv: " JOB_NAME);
+	}
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;

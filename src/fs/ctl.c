@@ -38,6 +38,7 @@ static struct ctl prop_row(const struct prop_rule *p)
 		.read = shown ? CTL_TEXT : CTL_NONE,
 		.show = shown ? show_prop : NULL,
 		.store = store_prop,
+		.continues = p->lines,
 		.prop = p,
 	};
 }

@@ -54,6 +54,7 @@ struct ctl {
 	enum ctl_read read;
 	bool polls;     /* poll(2) tells of changes */
 	bool lines;     /* a write is many commands, one per line: `add` */
+	bool continues; /* a write goes on with the value that those before it on the same open file began */
 	void (*show)(const struct ctl *row, struct ctl_view *view, struct buf *out);
 	/* 0 and *ret; -errno and *ret_reason, a sentence (to free(), may be NULL). */
 	int (*store)(const struct ctl_input *in, struct command *ret, char **ret_reason);

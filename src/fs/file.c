@@ -2,7 +2,8 @@
  *
  * Text is rendered once per read from offset 0 and kept in the handle; one write is one command,
  * whatever its offset. `add` alone takes many lines per write and keeps an unfinished last one until
- * the next write or the close.
+ * the next write or the close. A value of several lines (`headers`) is what one open file has written, for
+ * bash writes each line of its printf by itself; >> adds to what is set.
  */
 #include "fs/private.h"
 
@@ -113,20 +114,31 @@ void reply_text(fuse_req_t req, const struct handle *h, size_t size, off_t offse
 	fuse_reply_buf(req, left ? h->text.data + offset : NULL, left < size ? left : size);
 }
 
+static bool has_text(struct handle *h)
+{
+	bool has;
+
+	pthread_mutex_lock(&h->lock);
+	has = h->text.data;
+	pthread_mutex_unlock(&h->lock);
+	return has;
+}
+
 static void read_text(fuse_req_t req, struct handle *h, size_t size, off_t offset)
 {
 	cleanup_buf struct buf text = { 0 };
 	uint64_t changes = h->seen;
-	int r = offset == 0 ? ctl_render(h->fs->core, h->place, &h->row, h->creds, &text, &changes) : 0;
+	bool anew = offset == 0 || !has_text(h); /* who seeks first reads what is there, too */
+	int r = anew ? ctl_render(h->fs->core, h->place, &h->row, h->creds, &text, &changes) : 0;
 
-	if (r == 0 && offset == 0 && !handle_keep(h, text.len))
+	if (r == 0 && anew && !handle_keep(h, text.len))
 		r = -EDQUOT;
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
 	pthread_mutex_lock(&h->lock);
-	if (offset == 0) {
+	if (anew) {
 		struct buf old = h->text;
 
 		h->text = text;
@@ -300,10 +312,35 @@ static void write_lines(struct ask *a, const char *data)
 	}
 }
 
-static int parse_write(struct handle *h, const char *data, size_t size, struct command *ret)
+/* What DATA makes of the lines before it: those that are set, or those written since the open. A line that is
+ * refused stays one of them, so that those behind it are refused, too. */
+static int continue_text(struct handle *h, const char *data, size_t size, bool append, struct buf *text)
 {
-	cleanup_free char *text = NULL, *reason = NULL;
-	int r;
+	int r = append ? ctl_render(h->fs->core, h->place, &h->row, h->creds, text, NULL) : 0;
+
+	if (append) {
+		buf_add(text, data, size);
+		return r;
+	}
+	pthread_mutex_lock(&h->lock);
+	if (h->line.len > WRITE_MAX) {
+		r = -E2BIG;
+	} else {
+		buf_add(text, h->line.data, h->line.len);
+		buf_add(text, data, size);
+		buf_add(&h->line, data, size);
+		buf_addc(&h->line, '\n');
+		r = h->line.failed ? -ENOMEM : 0;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return r;
+}
+
+static int parse_write(struct handle *h, const char *data, size_t size, bool append, struct command *ret)
+{
+	cleanup_buf struct buf text = { 0 };
+	cleanup_free char *reason = NULL;
+	int r = 0;
 
 	if (size > WRITE_MAX) {
 		refuse(h, "longer than 65536 bytes");
@@ -315,19 +352,21 @@ static int parse_write(struct handle *h, const char *data, size_t size, struct c
 	}
 	if (data[size - 1] == '\n')
 		size--;
-	text = strndup(data, size);
-	if (!text)
-		return -ENOMEM;
-	r = store(h, text, size, ret, &reason);
+	if (h->row.continues)
+		r = continue_text(h, data, size, append, &text);
+	else
+		buf_add(&text, data, size);
+	if (r == 0)
+		r = text.failed ? -ENOMEM : store(h, text.data, text.len, ret, &reason);
 	if (r < 0)
 		refuse(h, reason);
 	return r;
 }
 
-static void write_text(struct ask *a, const char *data)
+static void write_text(struct ask *a, const char *data, bool append)
 {
 	struct command command = { 0 };
-	int r = parse_write(a->handle, data, a->size, &command);
+	int r = parse_write(a->handle, data, a->size, append, &command);
 
 	if (r < 0)
 		ask_fail(a, r);
@@ -351,7 +390,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	if (h->row.lines)
 		write_lines(a, data);
 	else
-		write_text(a, data);
+		write_text(a, data, fi->flags & O_APPEND);
 }
 
 static int take_last_line(struct handle *h, struct command *ret)

@@ -99,7 +99,8 @@ struct handle {
 	pthread_mutex_t lock;
 	unsigned refs;              /* lock: the kernel's open file, and each request under way */
 	struct buf text;            /* lock: as rendered at offset 0; of a stream, what was not read yet */
-	struct buf line;            /* lock: `add`: the unfinished last line; `follow`: what is on the screen */
+	struct buf line;            /* lock: `add`: the unfinished last line; what a value that goes on in the next
+	                             * write is so far; `follow`: what is on the screen */
 	pid_t writer;               /* lock: `add`: who wrote last */
 	uint64_t lines;             /* lock: `add`: lines taken since the open */
 	uint64_t seen;              /* lock: job->changes when last read from 0; of `log` the next event */

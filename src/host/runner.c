@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,7 @@ void errand_free(struct errand *e)
 		return;
 	creds_free(e->creds);
 	free(e->command);
-	words_free(e->environment);
+	parse_words_free(e->environment);
 	free(e);
 }
 
@@ -144,13 +145,13 @@ static pid_t start(struct errand *e)
 
 	if (!may_become(e->creds))
 		return -1;
-	if (words_split(e->command, &words) < 0)
+	if (parse_words(e->command, &words) < 0)
 		return -1;
 	if (complete_environment(e, &home) >= 0 && home)
 		pid = fork();
 	if (pid == 0)
 		become(e, words, home);
-	words_free(words);
+	parse_words_free(words);
 	return pid;
 }
 

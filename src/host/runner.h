@@ -22,7 +22,7 @@ struct errand {
 	struct mail mail;
 	uint64_t serial;       /* of the job */
 	struct creds *creds;   /* with whose rights */
-	char *command;         /* split into words at blanks; "..." and '...' keep blanks, \ escapes */
+	char *command;         /* split by base/words */
 	char **environment;    /* "NAME=value", NULL-terminated; PATH, HOME, USER, LOGNAME are added */
 	int status;            /* out: the exit status; 128 + signal; 127: could not be started */
 };
@@ -30,10 +30,6 @@ struct errand *errand_new(uint64_t serial); /* NULL: out of memory */
 void errand_free(struct errand *e);
 /* Adds NAME=VALUE to the environment. 0 or -ENOMEM. */
 int errand_setenv(struct errand *e, const char *name, const char *value);
-
-/* Splits COMMAND; to free with words_free. -EINVAL: an open quote, or nothing in it. */
-int words_split(const char *command, char ***ret_words);
-void words_free(char **words);
 
 struct runner;
 

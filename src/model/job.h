@@ -121,6 +121,7 @@ struct prop_rule {
 	              * the job's mode */
 	bool secret; /* dropped by chown */
 	bool text;   /* the field is a char *, NULL when it is the default */
+	bool lines;  /* of several lines, which may be written one by one */
 	/* Checks TEXT and sets the field; 0, -EINVAL, -ERANGE, -E2BIG, -EOPNOTSUPP; *ret_reason: a sentence (static). */
 	int (*set)(const struct prop_rule *p, struct props *props, const char *text, const char **ret_reason);
 	void (*show)(const struct prop_rule *p, const struct props *props, struct buf *out); /* without '\n' */

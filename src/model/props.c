@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/parse.h"
+#include "base/words.h"
 #include "model/chars.h"
 #include "model/name.h"
 #include "model/url.h"
@@ -199,11 +200,18 @@ static void show_nothing(const struct prop_rule *p, const struct props *props, s
 static int set_destination(const struct prop_rule *p, struct props *props, const char *text,
 	const char **ret_reason)
 {
-	int err = name_check_destination(text);
+	cleanup_free char *path = strdup(text);
+	int err;
 
+	if (!path)
+		return refuse(-ENOMEM, "out of memory", ret_reason);
+	/* As the shell completes the name of a directory. */
+	for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+		path[len - 1] = '\0';
+	err = name_check_destination(path);
 	if (err)
 		return refuse(err == -ENAMETOOLONG ? -E2BIG : err, p->expects, ret_reason);
-	return store_text(p, props, text, ret_reason);
+	return store_text(p, props, path, ret_reason);
 }
 
 static int set_credentials(const struct prop_rule *p, struct props *props, const char *text,
@@ -222,6 +230,18 @@ static int set_certificate(const struct prop_rule *p, struct props *props, const
 	if (*text && (*text != '/' || text[strlen(text) - 1] == '/'))
 		return refuse(-EINVAL, p->expects, ret_reason);
 	return set_line(p, props, text, ret_reason);
+}
+
+static int set_command(const struct prop_rule *p, struct props *props, const char *text,
+	const char **ret_reason)
+{
+	char **words = NULL;
+	int err = text[strspn(text, " \t")] ? parse_words(text, &words) : 0;
+
+	parse_words_free(words);
+	if (err == -EINVAL)
+		return refuse(err, "a quote in the command is not closed", ret_reason);
+	return err ? refuse(err, "out of memory", ret_reason) : set_line(p, props, text, ret_reason);
 }
 
 /* --- proxy --------------------------------------------------------------------------------------- */
@@ -377,7 +397,7 @@ const struct prop_rule prop_rules[] = {
 	  .preset = "normal", .expects = "priority is foreground, high, normal or low" },
 	{ "destination", 0666, .set = set_destination, .show = show_text, AT(destination), .text = true,
 	  .max = PATH_LEN_MAX - 1, .preset = ".",
-	  .expects = "destination is '.' or a relative path without '.' and '..', not below .xferfs" },
+	  .expects = "destination is '.' or a path like sub/dir below the destination tree: without '.', '..' and '//', not below .xferfs" },
 	{ "description", 0666, .set = set_line, .show = show_text, AT(description), .text = true,
 	  .max = 1024, .preset = "", .expects = "description is at most 1024 bytes" },
 	{ "on_transferred", 0644, .set = set_word, .show = show_word, AT(on_transferred),
@@ -404,7 +424,7 @@ const struct prop_rule prop_rules[] = {
 	  .min = 1, .max = CONNECTIONS_MAX, .preset = "auto",
 	  .expects = "connections is auto or a number from 1 to 16" },
 	{ "headers", 0600, .secret = true, .set = set_headers, .show = show_headers, AT(headers),
-	  .text = true, .max = 16384, .preset = "", .expects = "headers are at most 16384 bytes" },
+	  .text = true, .lines = true, .max = 16384, .preset = "", .expects = "headers are at most 16384 bytes" },
 	{ "credentials", 0200, .secret = true, .set = set_credentials, .show = show_nothing,
 	  AT(credentials), .text = true, .max = CREDENTIALS_MAX, .preset = "",
 	  .expects = "credentials are USER:PASSWORD, at most 4096 bytes" },
@@ -414,7 +434,7 @@ const struct prop_rule prop_rules[] = {
 	{ "client_certificate", 0600, .secret = true, .set = set_certificate, .show = show_text,
 	  AT(client_certificate), .text = true, .max = PATH_LEN_MAX - 1, .preset = "",
 	  .expects = "client_certificate is the absolute path of a PEM file" },
-	{ "notify", 0600, .secret = true, .set = set_line, .show = show_text, AT(notify), .text = true,
+	{ "notify", 0600, .secret = true, .set = set_command, .show = show_text, AT(notify), .text = true,
 	  .max = COMMAND_MAX, .preset = "", .expects = "notify is a command of at most 4096 bytes" },
 	{ "metered", 0666, .set = set_word, .show = show_metered, AT(metered), .words = metered_words,
 	  .preset = "default", .expects = "metered is allow, wait or default" },

@@ -76,6 +76,7 @@ static void accepted(void **state)
 		{ "priority", "low", "low" },
 		{ "destination", "isos/debian", "isos/debian" },
 		{ "destination", ".", "." },
+		{ "destination", "isos/", "isos" },
 		{ "description", "a \xc3\xa9 100% description", "a \xc3\xa9 100% description" },
 		{ "description", "", "" },
 		{ "on_transferred", "complete", "complete" },
@@ -145,6 +146,8 @@ static const struct {
 	{ "destination", "..", -EINVAL },
 	{ "destination", "a/../../b", -EINVAL },
 	{ "destination", "/srv", -EINVAL },
+	{ "destination", "/", -EINVAL },
+	{ "destination", "a//b", -EINVAL },
 	{ "destination", ".xferfs", -EINVAL },
 	{ "description", "two\nlines", -EINVAL },
 	{ "description", "\033[2J", -EINVAL },
@@ -191,6 +194,7 @@ static const struct {
 	{ "client_certificate", "/dir/", -EINVAL },
 	{ "client_certificate", "/a\nb", -EINVAL },
 	{ "notify", "a\nb", -EINVAL },
+	{ "notify", "logger \"job done", -EINVAL },
 	{ "metered", "yes", -EINVAL },
 };
 
