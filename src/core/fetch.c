@@ -140,7 +140,7 @@ static void send(struct core *c, struct fetch *f)
 	t->sent = true;
 	if (t->ceasing)
 		c->ports.cease(c->ports.engine, t->id);
-	waiters_want(t);
+	slot_want(t);
 }
 
 static void send_fetches(struct core *c)

@@ -85,7 +85,7 @@ static void progress(struct run *run, struct transfer *t, const struct report *r
 	core_read_unlock(c);
 	if (!run->synced_at)
 		run->synced_at = c->moment.now;
-	waiters_wake_readers(run);
+	waiters_wake_readers(run, t->file);
 }
 
 /* --- how it ended ----------------------------------------------------------------------------- */

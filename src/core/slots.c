@@ -44,7 +44,7 @@ struct transfer *slot_take(struct run *run, uint32_t file, const struct file *ve
 	*t = (struct transfer){
 		.id = ++c->transfer_seq << SLOT_BITS | (uint64_t)(t - c->slots),
 		.run = run, .file = file, .generation = version->generation, .had = file_got(version),
-		.wanted = UINT64_MAX, .next = run->transfers, .at = &run->transfers,
+		.wanted = UINT64_MAX, .told = UINT64_MAX, .next = run->transfers, .at = &run->transfers,
 	};
 	if (t->next)
 		t->next->at = &t->next;
@@ -111,4 +111,14 @@ void slot_cease(struct transfer *t)
 	t->ceasing = true;
 	if (t->sent && !c->stopped)
 		c->ports.cease(c->ports.engine, t->id);
+}
+
+void slot_want(struct transfer *t)
+{
+	struct core *c = t->run->core;
+
+	if (!t->sent || t->told == t->wanted)
+		return;
+	t->told = t->wanted;
+	c->ports.want(c->ports.engine, t->id, t->wanted);
 }

@@ -44,7 +44,8 @@ struct transfer {
 	uint64_t had;          /* bytes when it was started */
 	uint64_t rate;         /* as reported last; summed up in core->service */
 	unsigned connections;  /* likewise */
-	uint64_t wanted;       /* as told to the engine; UINT64_MAX: nobody waits */
+	uint64_t wanted;       /* where a reader waits; UINT64_MAX: none does */
+	uint64_t told;         /* of that, to the engine */
 	struct transfer *next, **at; /* run->transfers, or the free list */
 };
 
@@ -289,6 +290,7 @@ void slot_release(struct transfer *t);     /* it has ended: the scheduler gets i
 struct transfer *slot_by_id(struct core *c, uint64_t id);         /* NULL: a late report */
 struct transfer *slot_find(struct run *run, uint32_t file);       /* NULL */
 void slot_cease(struct transfer *t);
+void slot_want(struct transfer *t);               /* tells the engine where a reader waits */
 void slot_gauge(struct transfer *t, uint64_t rate, unsigned connections);
 
 /* --- fetch.c --------------------------------------------------------------------------------- */
@@ -352,11 +354,9 @@ int64_t timer_next(const struct core *c);
 void waiters_park(struct core *c, struct message *m);
 void waiters_interrupt(struct core *c, uint64_t id);
 void waiters_wake(struct run *run);            /* answers those whose condition holds */
-void waiters_wake_readers(struct run *run);    /* only those that wait for bytes */
+void waiters_wake_readers(struct run *run, uint32_t file); /* only those that wait for bytes of FILE */
 bool waiters_any(const struct run *run);
 void waiters_wake_service(struct core *c);
-void waiters_want(struct transfer *t);         /* tells the engine where a reader waits */
-void waiters_wants(struct run *run);           /* of all its files; those that have not begun come first */
 void waiters_end(struct core *c);              /* all: -ENODEV */
 
 /* --- limits.c -------------------------------------------------------------------------------- */

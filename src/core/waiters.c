@@ -122,6 +122,32 @@ static int check(const struct core *c, uint64_t serial, const struct job *job, c
 	return -EINVAL;
 }
 
+/* --- readers pull data forward ---------------------------------------------------------------- */
+
+/* The engine is told where they wait; files that have not begun are started first. The last who came to a
+ * file counts. */
+static void pull(struct run *run)
+{
+	struct core *c = run->core;
+	const struct job *job = queue_find(c->queue, run->serial);
+
+	if (c->stopped)
+		return;
+	for (struct transfer *t = run->transfers; t; t = t->next)
+		t->wanted = UINT64_MAX;
+	for (const struct waiter *w = run->waiters[WAIT_BYTES]; w; w = w->next) {
+		const struct file *f = job ? file_now(job->files, w->wait.file) : NULL;
+		struct transfer *t = slot_find(run, w->wait.file);
+
+		if (t && t->wanted == UINT64_MAX)
+			t->wanted = w->wait.offset;
+		else if (!t && f && f->state == FILE_QUEUED && run->joined)
+			sched_file_waits(c->sched, run->serial, w->wait.file, true);
+	}
+	for (struct transfer *t = run->transfers; t; t = t->next)
+		slot_want(t);
+}
+
 /* --- parking and waking ----------------------------------------------------------------------- */
 
 static void open_staged(struct core *c, struct message *m)
@@ -169,7 +195,7 @@ void waiters_park(struct core *c, struct message *m)
 		r = run ? link_waiter(run, m) : -ENOMEM;
 		if (r == 0) {
 			if (m->wait.kind == WAIT_BYTES)
-				waiters_wants(run);
+				pull(run);
 			return;
 		}
 	}
@@ -187,40 +213,50 @@ void waiters_interrupt(struct core *c, uint64_t id)
 	if (!w)
 		return;
 	answer(w, -EINTR, &none);
-	waiters_wants(run);
+	pull(run);
 }
 
-/* Answers those of KIND whose condition holds; the earliest deadline of the others counts. */
-static void wake(struct run *run, enum wait_kind kind)
+/* Answers W if its condition holds; else its deadline counts. */
+static bool look_at(struct waiter *w, const struct job *job)
+{
+	struct run *run = w->run;
+	struct answer a = {.fd = -1};
+	int r = check(run->core, run->serial, job, &w->wait, &a);
+
+	if (r != STILL_WAITING)
+		answer(w, r, &a);
+	else if (w->wait.deadline < run->wait_deadline)
+		run->wait_deadline = w->wait.deadline;
+	return r != STILL_WAITING;
+}
+
+void waiters_wake_readers(struct run *run, uint32_t file)
 {
 	const struct job *job = queue_find(run->core->queue, run->serial);
+	bool any = false;
 
-	for (struct waiter *w = run->waiters[kind], *next; w; w = next) {
-		struct answer a = {.fd = -1};
-		int r = check(run->core, run->serial, job, &w->wait, &a);
-
+	for (struct waiter *w = run->waiters[WAIT_BYTES], *next; w; w = next) {
 		next = w->next;
-		if (r != STILL_WAITING)
-			answer(w, r, &a);
-		else if (w->wait.deadline < run->wait_deadline)
-			run->wait_deadline = w->wait.deadline;
+		if (w->wait.file == file && look_at(w, job))
+			any = true;
 	}
-}
-
-void waiters_wake_readers(struct run *run)
-{
-	if (!run->waiters[WAIT_BYTES])
-		return;
-	wake(run, WAIT_BYTES);
-	waiters_wants(run);
+	if (any)
+		pull(run);
 }
 
 void waiters_wake(struct run *run)
 {
+	const struct job *job = queue_find(run->core->queue, run->serial);
+	bool readers = run->waiters[WAIT_BYTES];
+
 	run->wait_deadline = INT64_MAX;
-	for (int kind = 0; kind < WAIT_BYTES; kind++)
-		wake(run, kind);
-	waiters_wake_readers(run);
+	for (int kind = 0; kind < WAIT_MAX; kind++)
+		for (struct waiter *w = run->waiters[kind], *next; w; w = next) {
+			next = w->next;
+			look_at(w, job);
+		}
+	if (readers)
+		pull(run);
 }
 
 void waiters_wake_service(struct core *c)
@@ -229,50 +265,6 @@ void waiters_wake_service(struct core *c)
 
 	if (run)
 		waiters_wake(run);
-}
-
-/* --- readers pull data forward ---------------------------------------------------------------- */
-
-static uint64_t wanted_of(const struct run *run, uint32_t file)
-{
-	for (const struct waiter *w = run->waiters[WAIT_BYTES]; w; w = w->next)
-		if (w->wait.file == file)
-			return w->wait.offset;
-	return UINT64_MAX;
-}
-
-/* Files that readers wait for are started first. */
-static void move_to_front(struct run *run)
-{
-	const struct job *job = queue_find(run->core->queue, run->serial);
-
-	for (const struct waiter *w = run->waiters[WAIT_BYTES]; w; w = w->next) {
-		const struct file *f = job ? file_now(job->files, w->wait.file) : NULL;
-
-		if (f && f->state == FILE_QUEUED && !slot_find(run, w->wait.file))
-			sched_file_waits(run->core->sched, run->serial, w->wait.file, true);
-	}
-}
-
-void waiters_want(struct transfer *t)
-{
-	struct core *c = t->run->core;
-	uint64_t wanted = wanted_of(t->run, t->file);
-
-	if (!t->sent || wanted == t->wanted)
-		return;
-	c->ports.want(c->ports.engine, t->id, wanted);
-	t->wanted = wanted;
-}
-
-void waiters_wants(struct run *run)
-{
-	if (run->core->stopped)
-		return;
-	for (struct transfer *t = run->transfers; t; t = t->next)
-		waiters_want(t);
-	if (run->joined)
-		move_to_front(run);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
