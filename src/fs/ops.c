@@ -213,14 +213,26 @@ static double attr_timeout(struct place p)
 	return 0;
 }
 
+/* With its name the kernel may hear of something for the first time, and what it does not know yet cannot be
+ * told to have changed. A job it knows while anybody is about to change it, who holds the job's directory;
+ * he need not hold files/, of which it hears twice: of the name, then of attributes to keep. */
+static struct fuse_entry_param entry(struct place p)
+{
+	bool job_dir = p.kind == PLACE_FILE || p.kind == PLACE_SOURCE;
+
+	return (struct fuse_entry_param) {
+		.ino = ino_of(p),
+		.entry_timeout = entry_timeout(p),
+		.attr_timeout = job_dir ? 0 : attr_timeout(p),
+	};
+}
+
 void entry_of(struct fs *fs, const struct queue *q, struct place place, mode_t type, struct fuse_entry_param *ret)
 {
-	struct fuse_entry_param e = {
-		.ino = ino_of(place), .entry_timeout = entry_timeout(place), .attr_timeout = attr_timeout(place),
-		.attr = { .st_ino = ino_of(place), .st_blksize = 4096 },
-	};
+	struct fuse_entry_param e = entry(place);
 
-	if (type != S_IFDIR || e.attr_timeout == 0 || attr_locked(fs, q, place, NULL, &e.attr) < 0)
+	e.attr = (struct stat) { .st_ino = e.ino, .st_blksize = 4096 };
+	if (type != S_IFDIR || e.entry_timeout == 0 || attr_locked(fs, q, place, NULL, &e.attr) < 0)
 		e = (struct fuse_entry_param) { .attr = { .st_ino = ino_of(place), .st_mode = type } };
 	*ret = e;
 }
@@ -239,9 +251,7 @@ void forget_job_dirs(struct fs *fs, uint64_t serial)
 
 void reply_entry(fuse_req_t req, struct place place)
 {
-	struct fuse_entry_param e = {
-		.ino = ino_of(place), .entry_timeout = entry_timeout(place), .attr_timeout = attr_timeout(place),
-	};
+	struct fuse_entry_param e = entry(place);
 	int r = attr_of(req, place, &e.attr);
 
 	if (r < 0)

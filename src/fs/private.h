@@ -168,8 +168,8 @@ void done_write(struct ask *a, int err, const struct answer *answer);
 
 /* -ENOENT: it has gone. Who asks in REQ decides what .xferfs/index shows him, and so its size. */
 int attr_of(fuse_req_t req, struct place place, struct stat *ret);
-/* Under the read lock: an entry for a listing, with attributes when the kernel may keep them, else (ino 0)
- * with no more than TYPE. */
+/* Under the read lock: an entry for a listing; of a directory whose name the kernel may keep with attributes,
+ * else (ino 0) with no more than TYPE. */
 void entry_of(struct fs *fs, const struct queue *q, struct place place, mode_t type, struct fuse_entry_param *ret);
 /* The job has changed, or gone: the kernel asks again for its directories' attributes, and so finds it gone
  * though it may keep its name yet. Waits for nobody. Any thread, without locks. */

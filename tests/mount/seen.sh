@@ -102,11 +102,11 @@ def watch(name):
 def expect(got, wanted, what):
     if got != wanted:
         sys.exit("FAILED: %s: got %s, wanted %s" % (what, got, wanted))
-watchers = [threading.Thread(target=watch, args=(top + "/w",)) for _ in range(3)]
+watchers = [threading.Thread(target=watch, args=(top + "/w",)) for _ in range(2)]
 for t in watchers:
     t.start()
 try:
-    for i in range(300):
+    for i in range(100):
         os.mkdir(top + "/w")
         for mode in (0o755, 0o700, 0o711):
             os.chmod(top + "/w", mode)
