@@ -109,16 +109,19 @@ static int perform(struct options *o)
 		puts("xferfs " XFERFS_VERSION);
 		return EXIT_OK;
 	case ACTION_SERVE:
+	case ACTION_FAKE:
 	case ACTION_CHECK_CONFIG:
 		break;
 	}
 	r = config_init(&config);
 	if (!r)
 		r = load_config(o, &config, &reason);
-	if (!r && o->action == ACTION_SERVE)
+	if (!r && o->action != ACTION_CHECK_CONFIG)
 		r = options_resolve(o, &reason);
 	if (r)
 		fprintf(stderr, "xferfs: %s\n", reason ? reason : strerror(-r));
+	else if (o->action == ACTION_FAKE)
+		code = EXIT_OK;
 	else
 		code = o->action == ACTION_SERVE ? run(o, &config) : check_config(&config);
 	config_release(&config);

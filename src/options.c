@@ -159,6 +159,8 @@ static int take_word(struct options *o, const char *word, char **ret_reason)
 		}
 		return o->mount_options.failed ? -ENOMEM : 0;
 	}
+	if (!strcmp(word, "remount"))
+		return refuse(ret_reason, "cannot be remounted: unmount it, and mount it with the new options");
 	if (equals && memchr(word, '.', len))
 		return add_setting(o, word, len, equals + 1);
 	return refuse(ret_reason, "unknown option -o %.*s", (int)len, word);
@@ -189,9 +191,13 @@ static int take_words(struct options *o, const char *list, char **ret_reason)
 
 /* --- dashed options ------------------------------------------------------------------------------ */
 
+/* mount(8) hands its own -f to a helper: everything but the mount. */
 static int set_foreground(struct options *o, const char *arg, char **ret_reason)
 {
-	o->foreground = true;
+	if (o->helper)
+		o->action = ACTION_FAKE;
+	else
+		o->foreground = true;
 	return 0;
 }
 
@@ -294,11 +300,19 @@ static int take_path(struct options *o, const char *path, char **ret_reason)
 	return replace(field, path);
 }
 
+/* Called as mount.xferfs or mount.fuse.xferfs. */
+static bool is_helper(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return !strncmp(slash ? slash + 1 : program, "mount.", 6);
+}
+
 int options_parse(int argc, char *const argv[], struct options *o, char **ret_reason)
 {
 	bool only_paths = false;
 
-	*o = (struct options){ 0 };
+	*o = (struct options){ .helper = argc > 0 && is_helper(argv[0]) };
 	*ret_reason = NULL;
 	for (int i = 1; i < argc; i++) {
 		const char *arg = argv[i];
@@ -319,7 +333,7 @@ int options_parse(int argc, char *const argv[], struct options *o, char **ret_re
 		if (r)
 			return r;
 	}
-	if (o->action == ACTION_SERVE && !o->mountpoint)
+	if ((o->action == ACTION_SERVE || o->action == ACTION_FAKE) && !o->mountpoint)
 		return refuse(ret_reason, "usage: xferfs [OPTION]... DESTINATION MOUNTPOINT (see xferfs -h)");
 	return 0;
 }

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum action { ACTION_SERVE, ACTION_HELP, ACTION_VERSION, ACTION_CHECK_CONFIG };
+enum action { ACTION_SERVE, ACTION_HELP, ACTION_VERSION, ACTION_CHECK_CONFIG, ACTION_FAKE /* mount(8) -f */ };
 
 struct setting {
 	char *section_key, *value;
@@ -18,6 +18,7 @@ struct setting {
 
 struct options {
 	enum action action;
+	bool helper;                    /* called as mount.xferfs */
 	bool foreground, debug;
 	char *destination, *mountpoint; /* as written; NULL: not given. After options_resolve absolute */
 	char *staging;                  /* NULL: not given */
@@ -30,7 +31,7 @@ struct options {
 /* 0, -EINVAL, -ENOMEM; *ret_reason is a sentence to free(), NULL when there was no memory for it. In
  * either case *o is to be released. */
 int options_parse(int argc, char *const argv[], struct options *o, char **ret_reason);
-/* The paths of ACTION_SERVE: made absolute, links followed, and checked against each other. */
+/* The paths of ACTION_SERVE and ACTION_FAKE: made absolute, links followed, and checked against each other. */
 int options_resolve(struct options *o, char **ret_reason);
 void options_release(struct options *o);
 /* Where the configuration is when nobody says; NULL: nowhere (no HOME). To free(). */

@@ -104,7 +104,6 @@ static int make_job(struct core *c, const struct message *m, struct answer *answ
 	answer->serial = c->next_serial++;
 	c->service.jobs_created++;
 	core_log_event(run, "created", "uid=%u", m->creds->uid);
-	log_info("job %s (%llu) created by uid %u", m->name, (unsigned long long)draft->serial, m->creds->uid);
 	return 0;
 }
 

@@ -113,8 +113,7 @@ void core_answer_owed(struct core *c, int err)
 		list = o->next;
 		if (!o->err && err) {
 			o->err = err;
-			if (o->of)
-				core_refuse_unsaved(c, o->of->serial, err);
+			core_refuse_unsaved(c, o->of ? o->of->serial : 0, err);
 		}
 		if (!o->err && o->hold) {
 			o->next = o->hold->held;
@@ -211,6 +210,11 @@ static int save_all(struct core *c)
 	c->saved_serial = c->next_serial;
 	c->nforgotten = 0;
 	return 0;
+}
+
+const char *core_unsaved(int err)
+{
+	return err == -EIDRM ? "the staging area was deleted; unmount and mount again" : strerror(-err);
 }
 
 static int save(struct core *c)
@@ -351,8 +355,10 @@ static void act(struct core *c)
 		list = run->next_dirty;
 		run->dirty = run->save = run->fresh = false;
 		run->fx = run->changed = 0;
-		if (fresh && job)
+		if (fresh && job) {
+			log_info("job %s (%llu) created by uid %u", job->name, (unsigned long long)job->serial, job->uid);
 			timer_watch(c, job);
+		}
 		run_act(run, fx);
 		if (c->hooks.changed)
 			c->hooks.changed(c->hooks.arg, run->serial, name ? name : job ? job->name : "", changed | CHANGED_EVENT);
@@ -415,14 +421,14 @@ int core_commit(struct core *c, bool commands)
 		return 0;
 	r = save(c);
 	if (r < 0 && commands) {
-		log_error("cannot save the queue: %s; the command was refused", strerror(-r));
+		log_error("cannot save the queue: %s; the command was refused", core_unsaved(r));
 		core_drop_drafts(c);
 		c->service = c->service_before;
 		return r;
 	}
 	if (r < 0) {
 		if (c->save_owed != r)
-			log_error("cannot save the queue: %s; trying again each second", strerror(-r));
+			log_error("cannot save the queue: %s; trying again each second", core_unsaved(r));
 		c->save_owed = r;
 		c->save_at = c->moment.now + NSEC_PER_SEC;
 		return r;

@@ -75,7 +75,7 @@ void core_refuse_unsaved(struct core *c, uint64_t serial, int err)
 {
 	cleanup_free char *sentence = NULL;
 
-	if (asprintf(&sentence, "the queue could not be saved (%s)", strerror(-err)) < 0)
+	if (asprintf(&sentence, "the queue could not be saved (%s)", core_unsaved(err)) < 0)
 		sentence = NULL;
 	core_refuse(c, serial, sentence ? sentence : "the queue could not be saved");
 }

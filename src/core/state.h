@@ -236,6 +236,7 @@ void core_drop_drafts(struct core *c);
 void core_publish_service(struct core *c);
 void core_shorten_history(struct core *c, uid_t uid); /* LOCKED; to what he may have of it */
 void core_owe(struct core *c, struct reply *reply, int err, const struct answer *answer, struct run *hold, struct run *of);
+const char *core_unsaved(int err); /* why a save failed */
 /* The sentence for what was refused because the save failed with ERR. */
 void core_refuse_unsaved(struct core *c, uint64_t serial, int err);
 void core_answer_owed(struct core *c, int err);

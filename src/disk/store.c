@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const statement_texts[STATEMENT_MAX] = {
@@ -110,6 +111,8 @@ void store_disconnect(struct store *s)
 	}
 	sqlite3_close(s->db);
 	s->db = NULL;
+	if (s->file >= 0)
+		close(take_fd(&s->file));
 }
 
 /* A daemon that was killed may have written a commit to the log and not have synced it. It is found now,
@@ -166,11 +169,14 @@ int store_connect(struct store *s)
 		r = migrate(s->db);
 	if (r == 0)
 		r = prepare_all(s);
-	if (r < 0)
+	if (r < 0) {
 		store_disconnect(s);
-	else
-		take_room(s);
-	return r;
+		return r;
+	}
+	take_room(s);
+	/* O_PATH: to close any other descriptor of it would give SQLite's locks away. */
+	s->file = open(s->path, O_PATH | O_CLOEXEC);
+	return 0;
 }
 
 int store_set_aside(struct store *s)
@@ -205,6 +211,7 @@ int store_open(const char *path, struct store **ret)
 
 	if (!s)
 		return -ENOMEM;
+	s->file = -1;
 	s->path = strdup(path);
 	int r = s->path ? store_connect(s) : -ENOMEM;
 	if (r == -EBADMSG)
@@ -265,9 +272,17 @@ static int resolve_doubt(struct store *s)
 	return 0;
 }
 
+/* Who deletes the staging area takes the queue's names away; what is saved then is lost with the process. */
+static bool is_deleted(const struct store *s)
+{
+	struct stat st;
+
+	return s->file >= 0 && fstat(s->file, &st) == 0 && st.st_nlink == 0;
+}
+
 int store_begin(struct store *s)
 {
-	int r = resolve_doubt(s);
+	int r = is_deleted(s) ? -EIDRM : resolve_doubt(s);
 
 	return r < 0 ? r : sql_run(s->st[ST_BEGIN]);
 }

@@ -36,7 +36,7 @@ bool store_is_fresh(const struct store *s);
  * that shows only while reading: the database is set aside, and the queue stays empty. */
 int store_load(struct store *s, int64_t keep_results_since, struct queue *q, uint64_t *ret_next_serial);
 
-int store_begin(struct store *s);
+int store_begin(struct store *s);  /* -EIDRM: the database was deleted under us */
 int store_commit(struct store *s); /* durable when it returns 0 */
 void store_rollback(struct store *s);
 

@@ -51,6 +51,7 @@ enum statement {
 struct store {
 	char *path;
 	sqlite3 *db;
+	int file;   /* the database, O_PATH: to see that it is still there; -1: in memory */
 	bool fresh; /* made by this process, in the place of a damaged one */
 	bool doubt; /* a COMMIT failed: what it wrote may yet be found after a crash (store_commit) */
 	sqlite3_stmt *st[STATEMENT_MAX];

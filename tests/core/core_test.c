@@ -362,22 +362,6 @@ static void test_suspend_keeps_bytes(void **state)
 	fetch_free(f);
 }
 
-static void test_error_is_over_when_the_server_gives_the_file(void **state)
-{
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-	struct fetch *f = take_fetch(rig);
-
-	send_ended(rig, f, OUTCOME_RESET, 0, SIZE_UNKNOWN);
-	fetch_free(f);
-	rig_pass(rig, 5);
-	f = take_fetch(rig);
-	assert_int_equal(file_of(rig, job, "1")->fault->outcome, OUTCOME_RESET);
-	send_begun(rig, f, 1000, "etag \"v\"");
-	assert_null(file_of(rig, job, "1")->fault);
-	fetch_free(f);
-}
-
 static void test_checkpoint_is_what_was_synced(void **state)
 {
 	struct rig *rig = *state;
@@ -885,7 +869,6 @@ int main(void)
 		TEST(test_inactive_job_is_cancelled),
 		TEST(test_idle_daemon_has_nothing_to_do),
 		TEST(test_suspend_keeps_bytes),
-		TEST(test_error_is_over_when_the_server_gives_the_file),
 		TEST(test_checkpoint_is_what_was_synced),
 		TEST(test_file_that_ends_while_a_sync_is_made),
 		TEST(test_changed_on_the_server_begins_a_new_blob),

@@ -335,6 +335,22 @@ static void test_refused_command_wakes_nobody(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
+static void test_error_is_over_when_the_server_gives_the_file(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1");
+	struct fetch *f = take_fetch(rig);
+
+	send_ended(rig, f, OUTCOME_RESET, 0, SIZE_UNKNOWN);
+	fetch_free(f);
+	rig_pass(rig, 5);
+	f = take_fetch(rig);
+	assert_int_equal(file_of(rig, job, "1")->fault->outcome, OUTCOME_RESET);
+	send_begun(rig, f, 1000, "etag \"v\"");
+	assert_null(file_of(rig, job, "1")->fault);
+	fetch_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +370,7 @@ int main(void)
 		TEST(test_backoff_grows_without_progress),
 		TEST(test_reader_of_a_whole_file_makes_no_blob),
 		TEST(test_refused_command_wakes_nobody),
+		TEST(test_error_is_over_when_the_server_gives_the_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,5 +44,9 @@ echo "$D $M xferfs noauto,nofail,allow_other,queue.history_days=7 0 0" >"$T/fsta
 try mount -T "$T/fstab" "$M"
 echo "$D $M fuse.xferfs noauto,nofail 0 0" >"$T/fstab"
 try mount -T "$T/fstab" "$M"
+mount -f -t xferfs "$D" "$M" || fail "mount -f"
+mountpoint -q "$M" && fail "mount -f mounts"
+mount -t xferfs -o remount,ro "$D" "$M" 2>"$T/remount" && fail "remount"
+has "$(cat "$T/remount")" "cannot be remounted" "remount says why"
 umount /usr/sbin
 umount "$T/o"

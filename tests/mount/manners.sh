@@ -43,6 +43,8 @@ has "$(cat j/refused)" quote "notify's sentence"
 rmdir j
 rm -rf "$D"
 df "$M" >/dev/null || fail "df fails"
+mkdir k 2>/dev/null && fail "a job that cannot be kept"
+has "$(cat .xferfs/refused)" deleted "the reason"
 cd /
-ALLOWED='.'
+ALLOWED='<3>.*staging area was deleted'
 stop

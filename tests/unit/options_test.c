@@ -55,6 +55,24 @@ static void as_people_write(void **state)
 	options_release(&o);
 }
 
+/* mount(8) -f: everything but the mount; for a person it is the foreground. */
+static void as_a_helper(void **state)
+{
+	char *argv[] = { "/sbin/mount.fuse.xferfs", "dest", "mnt", "-f", "-o", "rw", NULL };
+	struct options o;
+	char *reason;
+
+	assert_int_equal(options_parse(6, argv, &o, &reason), 0);
+	assert_int_equal(o.action, ACTION_FAKE);
+	assert_false(o.foreground);
+	options_release(&o);
+	argv[5] = "remount,ro";
+	assert_int_equal(options_parse(6, argv, &o, &reason), -EINVAL);
+	assert_non_null(strstr(reason, "cannot be remounted"));
+	free(reason);
+	options_release(&o);
+}
+
 static void as_mount_writes(void **state)
 {
 	struct options o;
@@ -204,7 +222,7 @@ static void bad_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(as_people_write), cmocka_unit_test(as_mount_writes),
+		cmocka_unit_test(as_people_write), cmocka_unit_test(as_mount_writes), cmocka_unit_test(as_a_helper),
 		cmocka_unit_test(settings_with_commas), cmocka_unit_test(refusals),
 		cmocka_unit_test(paths), cmocka_unit_test(bad_paths),
 	};
