@@ -60,6 +60,21 @@ def one_limit(bench, nginx, name, out, size, *options):
     return run
 
 
+THROWN_AWAY = "curl -o /dev/null"
+
+
+def is_limit(name):
+    """What no download can do without: not a peer."""
+    return name.startswith("recv") or name == THROWN_AWAY
+
+
+def one_thrown_away(bench, ca, url):
+    def run():
+        settle()
+        return bench.measure(["curl", "-q", "-sS", "--cacert", ca, "-o", "/dev/null", url], "/")
+    return run
+
+
 def kinds(bench, gib):
     """Which programs take part: of the largest size, those that matter (the others take minutes)."""
     if bench.quick:
@@ -74,7 +89,7 @@ def sizes(bench):
 
 
 def judge(part, gib, scheme, place, samples):
-    names = [n for n in samples if n != "xferfs" and not n.startswith("recv")]
+    names = [n for n in samples if n != "xferfs" and not is_limit(n)]
     fastest = min(names, key=lambda n: wall(samples[n]))
     ratio = wall(samples["xferfs"]) / wall(samples[fastest])
     where = "%d GiB, %s, %s" % (gib, scheme, place)
@@ -102,6 +117,7 @@ def run(bench):
                 for peer, argv in peers(bench, url, nginx.ca, out).items():
                     if peer in kinds(bench, gib):
                         cases[peer] = one_peer(bench, argv, out, size)
+                cases[THROWN_AWAY] = one_thrown_away(bench, nginx.ca, url)
                 if scheme == "http":
                     cases["recv + pwrite"] = one_limit(bench, nginx, name, out, size)
                     if place == "ext4":
@@ -111,7 +127,7 @@ def run(bench):
                 judge(part, gib, scheme, place, samples)
                 if scheme == "http" and gib == sizes(bench)[-1]:
                     part.bars("%d GiB to %s, durable" % (gib, "a disk (ext4)" if place == "ext4" else "memory (tmpfs)"),
-                              "s", {n: wall(s) for n, s in samples.items() if not n.startswith("recv")}, "less")
+                              "s", {n: wall(s) for n, s in samples.items() if not is_limit(n)}, "less")
             daemon.stop()
         os.unlink(os.path.join(root, name))
     nginx.stop()
