@@ -65,6 +65,7 @@ void errand_done(struct core *c, struct errand *e)
 	run->on_errand = false;
 	if (!job || run->ended || job->state != run->errand_state)
 		return; /* perhaps another one is wanted: run_advance */
+	core_log_event(run, "notify", "status=%d", e->status); /* who may not read the daemon's log, too, learns of it */
 	if (e->status == 0) {
 		if (run_edit(run)) {
 			run->draft->notified = job->state;

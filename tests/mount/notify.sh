@@ -12,6 +12,7 @@ cat >"$T/tell" <<'TELL'
 	ls /proc/self/fd | wc -l
 	env | grep -c SECRET
 } >"$1"
+exit 0
 TELL
 chmod 755 "$T/tell"
 chmod 777 "$T"
@@ -22,6 +23,7 @@ mkdir "$M/j"
 echo 5 >"$M/j/retry_delay"
 echo "$T/tell $T/told 'two words'" >"$M/j/notify"
 echo "$URL/f" >"$M/j/add"
+exec 4<"$M/j/log"
 echo 1 >"$M/j/resume"
 {
 	read -r line
@@ -31,6 +33,13 @@ echo 1 >"$M/j/resume"
 is "$line" "j transferred $M two words $(id -un) 2" "what the command is told"
 [ "$descriptors" -le 5 ] || fail "the command inherits $descriptors descriptors"
 is "$secrets" 0 "the daemon's environment"
+for status in 1 0; do
+	while read -r line <&4; do
+		case $line in *' notify '*) break ;; esac
+	done
+	has "$line" "notify status=$status" "the log tells how it ended"
+done
+exec 4<&-
 
 mkdir "$M/k"
 echo complete >"$M/k/on_transferred"
