@@ -46,6 +46,7 @@ struct server {
 	struct daemon_start *start;
 	int notify;         /* sdnotify's socket */
 	int64_t watchdog;   /* nanoseconds between two; 0: none */
+	int claim;          /* the destination's lock, when the staging area is elsewhere; else -1 */
 	struct blobs *blobs;
 	struct store *store;
 	struct core *core;
@@ -69,14 +70,42 @@ static void fail(char **ret_reason, const char *what, const char *path, int err)
 
 /* --- stages -------------------------------------------------------------------------------------- */
 
+static void fail_served(char **ret_reason, const char *what, pid_t pid)
+{
+	if (asprintf(ret_reason, "%s is served by another xferfs already, process %d", what, (int)pid) < 0)
+		*ret_reason = NULL;
+}
+
+static bool is_own_area(const struct options *o)
+{
+	size_t len = strcmp(o->destination, "/") != 0 ? strlen(o->destination) : 0;
+
+	return strncmp(o->staging, o->destination, len) == 0 && strcmp(o->staging + len, "/.xferfs") == 0;
+}
+
+static int start_claim(struct server *s, char **ret_reason)
+{
+	pid_t pid = 0;
+
+	if (is_own_area(s->options) || blobs_claim(s->options->destination, &s->claim, &pid) != -EBUSY)
+		return 0;
+	fail_served(ret_reason, s->options->destination, pid);
+	return -EBUSY;
+}
+
+static void stop_claim(struct server *s)
+{
+	if (s->claim >= 0)
+		close(s->claim);
+}
+
 static int start_blobs(struct server *s, char **ret_reason)
 {
 	pid_t pid = 0;
 	int r = blobs_open(s->options->staging, &s->blobs, &pid);
 
-	if (r == -EBUSY && asprintf(ret_reason, "%s is served by another xferfs already, process %d",
-			s->options->destination, (int)pid) < 0)
-		*ret_reason = NULL;
+	if (r == -EBUSY)
+		fail_served(ret_reason, is_own_area(s->options) ? s->options->destination : s->options->staging, pid);
 	if (r)
 		fail(ret_reason, "cannot open the staging directory", s->options->staging, r);
 	return r;
@@ -396,6 +425,7 @@ static const struct stage {
 	int (*start)(struct server *s, char **ret_reason);
 	void (*stop)(struct server *s);
 } stages[] = {
+	{ start_claim, stop_claim },
 	{ start_blobs, stop_blobs },
 	{ start_store, stop_store },
 	{ start_core, stop_core },
@@ -445,6 +475,7 @@ static int serve_stages(struct server *s, char **ret_reason)
 int serve(const struct options *o, const struct config *c, struct daemon_start *start, char **ret_reason)
 {
 	struct server s = {
+		.claim = -1,
 		.options = o,
 		.config = c,
 		.start = start,

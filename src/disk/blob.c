@@ -137,6 +137,17 @@ int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid)
 	return 0;
 }
 
+int blobs_claim(const char *destination, int *ret_fd, pid_t *ret_pid)
+{
+	cleanup_close int parent = open(destination, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int dirfd = -1;
+	int r = parent < 0 ? -errno : open_private_dir(parent, ".xferfs", &dirfd);
+
+	if (r == 0)
+		r = check_owner(dirfd);
+	return r < 0 ? r : take_lock(dirfd, ret_fd, ret_pid);
+}
+
 void blobs_close(struct blobs *b)
 {
 	if (!b)

@@ -28,6 +28,10 @@ struct blobs;
  * daemon has it. The lock lives as long as the process. */
 int blobs_open(const char *staging, struct blobs **ret, pid_t *ret_pid);
 void blobs_close(struct blobs *b);
+/* When STAGING is elsewhere: the lock that DESTINATION's own area would have, held by *ret_fd, so that the
+ * destination has one daemon all the same. -EBUSY and *ret_pid: it has one. Whatever else is wrong, the caller
+ * may go on without: one who may not write there shares a tree with its owner. */
+int blobs_claim(const char *destination, int *ret_fd, pid_t *ret_pid);
 int blobs_dirfd(const struct blobs *b); /* of STAGING; borrowed */
 bool blobs_uncached(const struct blobs *b); /* whether its filesystem can be written past the page cache */
 dev_t blobs_dev(const struct blobs *b);

@@ -12,6 +12,8 @@ says() {
 }
 says "$DAEMON" "$XFERFS" "$D" "$T/second"
 says "$DAEMON" "$XFERFS" -f "$D" "$T/second"
+says "$DAEMON" "$XFERFS" -o "staging=$T/area" "$D" "$T/second"
+missing "$T/area"
 mountpoint -q "$T/second" && fail "mounted"
 ls "$M/j" >/dev/null || fail "the first mount has suffered"
 says "$T/nothing" "$XFERFS" "$T/nothing" "$T/second"
@@ -34,6 +36,13 @@ unmount
 import fcntl, sys
 fcntl.lockf(open(sys.argv[1], "r+"), fcntl.LOCK_EX)
 PY
+# nor is one with a staging area elsewhere overlooked
+start -o "staging=$T/area"
+says "$DAEMON" "$XFERFS" "$D" "$T/second"
+says "$DAEMON" "$XFERFS" -o "staging=$T/area2" "$D" "$T/second"
+mkdir "$T/dest3"
+says "$DAEMON" "$XFERFS" -o "staging=$T/area" "$T/dest3" "$T/second"
+stop
 # several destinations, several daemons
 start
 mkdir "$T/dest2"
