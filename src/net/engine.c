@@ -97,17 +97,22 @@ static char *comma_separated(const char *schemes)
 
 /* --- start, stop ------------------------------------------------------------------------------------------- */
 
-void engine_stop(struct engine *e)
+static void decline_waiting(struct engine *e)
 {
 	struct transfer *t;
 
-	if (!e)
-		return;
-	/* Those that wait first, so that no worker takes one up. */
 	while (e->shared.gate && (t = gate_drain(e->shared.gate)))
 		transfer_decline(t, e->shared.reports, OUTCOME_STOPPED, NULL);
+}
+
+void engine_stop(struct engine *e)
+{
+	if (!e)
+		return;
+	decline_waiting(e); /* so that no worker takes one up */
 	for (size_t i = 0; i < e->nworkers; i++)
 		worker_stop(e->workers[i]);
+	decline_waiting(e); /* whom a host has refused meanwhile */
 	scribe_stop(e->shared.scribe);
 	gate_free(e->shared.gate);
 	throttle_free(e->shared.throttle);

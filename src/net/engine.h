@@ -80,7 +80,6 @@ struct fetch {
 	struct extents have;           /* in the blob already */
 	uint64_t size;                 /* of the blob: as the validator's answer said; or size=; SIZE_UNKNOWN */
 	char *validator;               /* of the bytes in `have`; NULL: none, have is empty */
-	uint64_t wanted;               /* offset a reader waits for; fetched first. 0 */
 	enum digest_kind digest_kind;  /* computed while bytes come in order, given back with ENDED */
 };
 struct fetch *fetch_new(void);
@@ -91,7 +90,7 @@ void fetch_free(struct fetch *f);
 enum report_kind {
 	REPORT_BEGUN = MAIL_ENGINE, /* the first accepted answer: size, validator, mtime are known. Left out
 	                             * when ENDED follows at once, as for most small files. */
-	REPORT_PROGRESS,            /* `have` has grown; at most 4 a second, each step while `wanted` is set */
+	REPORT_PROGRESS,            /* `have` has grown; at most 4 a second, each step while a reader waits */
 	REPORT_ENDED,               /* the last one of a transfer */
 };
 

@@ -388,19 +388,29 @@ bool gate_served(struct gate *g, struct ticket *t, int64_t since)
 	return served;
 }
 
-void gate_back(struct gate *g, struct ticket *t)
+struct transfer *gate_back(struct gate *g, struct ticket *t)
 {
+	struct transfer *taken = NULL;
+	unsigned orders;
+
 	pthread_mutex_lock(&g->lock);
-	if (t->orders)
+	orders = t->orders;
+	if (orders)
 		TAILQ_REMOVE(&t->worker->member.orders, t, order_link);
 	run_out(g, t);
 	t->worker->member.running--;
 	t->worker = NULL;
 	t->orders = 0;
 	t->movable = t->leaving = false;
-	t->late = true; /* an order may have come that nobody has seen */
-	wait_in(g, t);
+	if (orders & ORDER_CEASE) {
+		taken = t->transfer;
+		forget(g, t);
+	} else {
+		t->late = true; /* an order may have come that nobody has seen */
+		wait_in(g, t);
+	}
 	pthread_mutex_unlock(&g->lock);
+	return taken;
 }
 
 struct transfer *gate_drain(struct gate *g)

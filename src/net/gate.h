@@ -48,9 +48,10 @@ bool gate_wanted(struct gate *g, struct ticket *t);
 void gate_set_movable(struct gate *g, struct ticket *t, bool movable);
 /* The host of T, which runs with one connection, refuses that one. True: it serves others of ours, so as
  * many as these are taken for what it allows, until it is tried with one more. T, to which nothing has
- * happened yet, is then to go back to those that wait: gate_back, after which it is no more the worker's. */
+ * happened yet, is then to go back to those that wait: gate_back, after which it is no more the worker's.
+ * That gives the transfer itself, taken out, when it was told to cease meanwhile; else NULL. */
 bool gate_refused(struct gate *g, struct ticket *t, int64_t now);
-void gate_back(struct gate *g, struct ticket *t);
+struct transfer *gate_back(struct gate *g, struct ticket *t);
 /* Whether another transfer at T's host has ended well since then: the host may still count it. */
 bool gate_served(struct gate *g, struct ticket *t, int64_t since);
 /* Tells transfers to leave for others, at most one per place and call; for workers to call at each

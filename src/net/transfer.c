@@ -50,7 +50,7 @@ int transfer_new(struct fetch *fetch, struct transfer **ret)
 	}
 	t->fetch = fetch;
 	t->ticket = (struct ticket){ .transfer = t, .id = fetch->id, .serial = fetch->serial,
-		.priority = fetch->priority, .want = fetch->wanted ? fetch->wanted : SEGMENT_NONE };
+		.priority = fetch->priority, .want = SEGMENT_NONE };
 	t->priority = fetch->priority;
 	set_blank(t);
 	*ret = t;
@@ -228,15 +228,18 @@ static bool is_refusal(const struct failure *why)
  * then T, of which nothing is known yet, waits as if it had never begun. */
 static bool step_back(struct transfer *t, const struct failure *why)
 {
-	struct gate *gate = t->worker->shared->gate;
+	const struct shared *shared = t->worker->shared;
+	struct transfer *told;
 
 	if (t->identified || t->slots > 1 || why->retry_after_s >= 0 || !is_refusal(why) ||
-	    !gate_refused(gate, &t->ticket, t->worker->now))
+	    !gate_refused(shared->gate, &t->ticket, t->worker->now))
 		return false;
 	leave_worker(t);
 	release(t);
 	set_blank(t);
-	gate_back(gate, &t->ticket);
+	told = gate_back(shared->gate, &t->ticket);
+	if (told)
+		transfer_decline(told, shared->reports, OUTCOME_STOPPED, NULL);
 	return true;
 }
 
@@ -383,7 +386,6 @@ void transfer_start(struct transfer *t, struct worker *w)
 	} else if (t->resuming && !segments_complete(&t->plan) && !validator_is_strong(t->validator)) {
 		end_with(t, OUTCOME_CHANGED, 0, "what is here cannot be proven to be of the server's version");
 	} else {
-		transfer_want(t, t->fetch->wanted ? t->fetch->wanted : SEGMENT_NONE);
 		transfer_step(t);
 	}
 }

@@ -105,21 +105,20 @@ static void test_wanted_place_comes_first(void **state)
 	assert_ends(rig_end(&rig), "stopped");
 }
 
+static void assert_whole_when_wanted(const char *path, uint64_t offset, uint64_t size)
+{
+	uint64_t id = rig_send(&rig, fetch_of(path));
+
+	engine_want(rig.engine, id, offset);
+	assert_whole(rig_end(&rig), size);
+}
+
 static void test_wanted_from_the_start(void **state)
 {
-	struct fetch *f = fetch_of("/plain");
-
-	f->wanted = 2 * MIB;
-	assert_whole(rig_run(&rig, f), 3 * MIB + 17);
-	f = fetch_of("/no-ranges");
-	f->wanted = 200000;
-	assert_whole(rig_run(&rig, f), 300000);
-	f = fetch_of("/small");
-	f->wanted = 200000;
-	assert_whole(rig_run(&rig, f), 4096);
-	f = fetch_of("/wrong-offset");
-	f->wanted = 200000;
-	assert_whole(rig_run(&rig, f), 300000);
+	assert_whole_when_wanted("/plain", 2 * MIB, 3 * MIB + 17);
+	assert_whole_when_wanted("/no-ranges", 200000, 300000);
+	assert_whole_when_wanted("/small", 200000, 4096);
+	assert_whole_when_wanted("/wrong-offset", 200000, 300000);
 }
 
 /* --- the queue ------------------------------------------------------------------------------------------------ */

@@ -319,7 +319,7 @@ static void test_a_host_that_refuses_gets_fewer(void **state)
 		assert_ptr_equal(take(0), v[i]);
 	for (unsigned i = 2; i < 4; i++) {
 		assert_true(gate_refused(gate, v[i], 0));
-		gate_back(gate, v[i]);
+		assert_null(gate_back(gate, v[i]));
 		gate_assert_sane(gate);
 	}
 	/* Two are served; the next begins when one of them ends, and the refused ones come again. */
@@ -352,6 +352,22 @@ static void test_a_host_that_refuses_gets_fewer(void **state)
 	leave(v[5]);
 }
 
+/* The core may tell a transfer to end at any moment: also between the host's refusal and its going back. */
+static void test_who_is_told_to_end_while_he_goes_back(void **state)
+{
+	struct ticket *a = enter(1, PRIORITY_NORMAL, "h"), *b = enter(2, PRIORITY_NORMAL, "h");
+	struct worker *wake;
+
+	assert_ptr_equal(take(0), a);
+	assert_ptr_equal(take(0), b);
+	assert_true(gate_refused(gate, b, 0));
+	assert_null(gate_order(gate, b->id, ORDER_CEASE, 0, &wake));
+	assert_ptr_equal(gate_back(gate, b), b);
+	gate_assert_sane(gate);
+	leave(a);
+	assert_null(take(0));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -359,7 +375,8 @@ int main(void)
 		T(test_connections_go_round_the_jobs), T(test_a_freed_connection_goes_to_who_has_fewest),
 		T(test_priorities_are_strict), T(test_the_youngest_of_the_largest_job_makes_room),
 		T(test_jobs_with_one_each_keep_it), T(test_a_higher_job_takes_all_it_can_use),
-		T(test_segments_are_given_up_first), T(test_the_limit_of_all_is_shared_as_well), T(test_orders), T(test_two_files_share_a_host),
+		T(test_segments_are_given_up_first), T(test_the_limit_of_all_is_shared_as_well), T(test_orders), T(test_who_is_told_to_end_while_he_goes_back),
+		T(test_two_files_share_a_host),
 		T(test_a_host_that_refuses_gets_fewer),
 	};
 
