@@ -276,6 +276,7 @@ void report_take(struct core *c, struct report *r)
 	slot_gauge(t, r->rate, r->connections);
 	if (alive && r->mail.kind == REPORT_BEGUN)
 		begun(run, t, r);
-	else if (alive)
+	/* The first answer may have brought bytes along, after which none may come for long. */
+	if (alive && (r->mail.kind == REPORT_PROGRESS || extents_total(&r->have) > t->had))
 		progress(run, t, r);
 }

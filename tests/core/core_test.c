@@ -742,6 +742,23 @@ static void test_reader_pulls_data_forward(void **state)
 	fetch_free(f);
 }
 
+/* All that the server gives for now came with its answer. */
+static void test_reader_is_served_by_the_beginning(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1");
+	struct wait bytes = {.kind = WAIT_BYTES, .file = files_find_path(job_of(rig, job)->files, "1"), .offset = 50};
+	struct fetch *f = take_fetch(rig);
+	struct asked asked;
+
+	begin_wait(rig, &asked, job, &bytes);
+	send_begun_with(rig, f, 1000, 700);
+	assert_true(asked.answered);
+	assert_int_equal(asked.err, 0);
+	assert_int_equal(files_live_bytes(job_of(rig, job)->files), 700);
+	fetch_free(f);
+}
+
 /* He has come before there was a slot for the file that he reads. */
 static void test_reader_of_a_file_that_begins_later(void **state)
 {
@@ -884,6 +901,7 @@ int main(void)
 		TEST(test_interrupt),
 		TEST(test_wait_deadline),
 		TEST(test_reader_pulls_data_forward),
+		TEST(test_reader_is_served_by_the_beginning),
 		TEST(test_reader_of_a_file_that_begins_later),
 		TEST(test_offline_and_back),
 		TEST(test_chown_takes_ownership),

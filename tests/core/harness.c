@@ -452,14 +452,25 @@ void send_begun(struct rig *rig, const struct fetch *f, uint64_t size, const cha
 	deliver(rig, &r->mail);
 }
 
-void send_progress(struct rig *rig, const struct fetch *f, uint64_t have)
+static void send_have(struct rig *rig, const struct fetch *f, struct report *r, uint64_t have)
 {
-	struct report *r = report_new(REPORT_PROGRESS, f);
-
 	write_blob(rig, f, have);
 	r->bytes_moved = have;
 	assert_return_code(extents_add(&r->have, 0, have), 0);
 	deliver(rig, &r->mail);
+}
+
+void send_begun_with(struct rig *rig, const struct fetch *f, uint64_t size, uint64_t have)
+{
+	struct report *r = report_new(REPORT_BEGUN, f);
+
+	r->size = size;
+	send_have(rig, f, r, have);
+}
+
+void send_progress(struct rig *rig, const struct fetch *f, uint64_t have)
+{
+	send_have(rig, f, report_new(REPORT_PROGRESS, f), have);
 }
 
 void begin_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size)

@@ -80,6 +80,7 @@ uint64_t running_job(struct rig *rig, const char *name, const char *lines);
 struct fetch *take_fetch(struct rig *rig); /* the oldest; the test frees it */
 struct order *take_order(struct rig *rig, enum order_kind kind); /* the oldest of that kind */
 void send_begun(struct rig *rig, const struct fetch *f, uint64_t size, const char *validator);
+void send_begun_with(struct rig *rig, const struct fetch *f, uint64_t size, uint64_t have);
 void send_progress(struct rig *rig, const struct fetch *f, uint64_t have);
 void send_ended(struct rig *rig, const struct fetch *f, enum outcome outcome, uint64_t have, uint64_t size);
 /* Without a turn. */
