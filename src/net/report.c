@@ -143,7 +143,8 @@ static void bring_along(struct transfer *t, struct report *r)
 	if (!t->gathered && !(r->outcome == OUTCOME_DONE && t->identified && t->fd < 0))
 		return;
 	r->unwritten = (struct unwritten){ .any = true, .serial = f->serial, .file = f->file,
-		.generation = f->generation, .data = take_ptr(t->gathered), .len = t->ngathered };
+		.generation = f->generation, .data = t->gathered, .len = t->ngathered };
+	t->gathered = NULL;
 	t->ngathered = 0;
 }
 
