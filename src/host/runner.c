@@ -216,10 +216,12 @@ static void launch_waiting(struct runner *r)
 
 static void take_mail(struct runner *r)
 {
-	struct mail *new = mailbox_take(&r->box), **tail;
+	struct mail *new, **tail;
 	uint64_t n;
 
+	/* First, or the wake of who sends in between would be taken and his mail be left. */
 	(void)!read(r->wake, &n, sizeof(n));
+	new = mailbox_take(&r->box);
 	if (!new)
 		return;
 	if (!r->waiting) {
