@@ -82,12 +82,13 @@ static struct order *make_placing(struct run *run, const struct job *job, enum o
 			continue;
 		*of = (struct order_file){.file = id, .generation = f->generation, .mtime = f->mtime,
 			.size = f->size, .dev = prepared_as(job, f), .ino = f->ino, .clear = clear};
+		n++;
 		if (files_path(job->files, id, &of->path) < 0)
 			break;
-		n++;
 	}
 	o->nfiles = n;
-	if (o->creds && o->destination)
+	/* Whole, or PLACE would have files that PREPARE had not. */
+	if (o->creds && o->destination && (n == 0 || o->files[n - 1].path))
 		return o;
 	order_free(o);
 	return NULL;
@@ -153,20 +154,26 @@ static bool is_known(const struct file *f, const struct order_file *of)
 	return of->err == 0 && of->dev == INODE_BLOB && of->ino == f->ino && !f->dev && f->synced;
 }
 
-static void prepared_file(struct run *run, const struct job *job, const struct order_file *of)
+static int prepared_file(struct run *run, const struct job *job, const struct order_file *of)
 {
 	const struct file *now = file_draft(job->files, of->file);
 	struct file version;
+	int r;
 
-	if (!to_place(now) || is_known(now, of) || file_copy(now, &version) < 0)
-		return;
+	if (!to_place(now) || is_known(now, of))
+		return 0;
+	r = file_copy(now, &version);
+	if (r < 0)
+		return r;
 	version.synced = version.synced || of->err == 0;
 	version.dev = of->err < 0 ? 0 : of->dev;
 	version.ino = of->err < 0 ? 0 : of->ino;
 	if (of->err < 0)
 		note_place_error(run, of, &version, of->err);
-	if (run_set_file(run, of->file, &version) < 0)
+	r = run_set_file(run, of->file, &version);
+	if (r < 0)
 		file_release(&version);
+	return r;
 }
 
 static void placed_file(struct run *run, const struct job *job, const struct order_file *of)
@@ -204,10 +211,11 @@ static void placing_failed(struct run *run, int err)
 static void prepare_done(struct run *run, struct order *o)
 {
 	const struct job *job = run_job(run);
+	bool noted = true;
 	struct job *draft;
 
 	for (size_t i = 0; i < o->nfiles; i++)
-		prepared_file(run, job, &o->files[i]);
+		noted = prepared_file(run, job, &o->files[i]) == 0 && noted;
 	if (o->err < 0)
 		note_first_error(run, o->destination, o->err, strerror(-o->err));
 	run->leftovers += o->leftovers;
@@ -216,13 +224,12 @@ static void prepare_done(struct run *run, struct order *o)
 		return;
 	}
 	draft = run_edit(run);
-	if (!draft) { /* out of memory: PREPARE again with the next turn of this job */
-		timer_set(run, run->core->moment.now + NSEC_PER_SEC);
+	run->save = true; /* before anything gets its name */
+	if (!draft || !noted) { /* out of memory: once more, or what could not be prepared would pass for what is */
 		run->place = PLACE_WANTED;
 		return;
 	}
-	draft->prepared = true; /* saved before anything gets its name */
-	run->save = true;
+	draft->prepared = true;
 	run->place = PLACE_PREPARED;
 }
 

@@ -275,27 +275,37 @@ static void test_sync_without_memory(void **state)
 	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
 }
 
-static void test_placing_without_memory(void **state)
+/* What SYNC has seen and PREPARE has refused must not pass for prepared when that cannot be noted. */
+static void test_preparing_without_memory(void **state)
 {
 	struct rig *rig = *state;
+	uint64_t job = running_job(rig, "a", URL "1\n" URL "2");
 	struct asked done;
-	uint64_t job = completing_job(rig, &done, "a", URL "1");
 	struct order *o;
 
-	o = take_order(rig, ORDER_PREPARE);
+	finish(rig, WHOLE);
+	finish(rig, WHOLE);
+	o = take_order(rig, ORDER_SYNC);
 	o->files[0].ino = 7;
-	copies_failing = 1;
+	o->files[1].ino = 8;
 	send_back(rig, o);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	for (unsigned failing = 2; failing-- > 0;) {
+		o = take_order(rig, ORDER_PREPARE);
+		o->files[0].dev = INODE_BLOB;
+		o->files[1].dev = o->files[1].ino = 0;
+		o->files[1].err = o->err = -EACCES;
+		copies_failing = failing;
+		send_back(rig, o);
+	}
 	o = take_order(rig, ORDER_PLACE);
-	assert_int_equal(o->nfiles, 0);
+	assert_int_equal(o->nfiles, 1);
+	assert_int_equal(o->files[0].ino, 7);
+	o->files[0].done = true;
 	send_back(rig, o);
 	assert_true(done.answered);
-	assert_int_equal(done.err, -EIO);
-	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED); /* nothing is dropped */
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_int_equal(done.err, 0);
+	assert_int_equal(done.err, -EACCES);
+	assert_int_equal(file_of(rig, job, "2")->fault->err, EACCES);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -314,7 +324,7 @@ int main(void)
 		TEST(test_report_without_memory),
 		TEST(test_start_without_memory),
 		TEST(test_sync_without_memory),
-		TEST(test_placing_without_memory),
+		TEST(test_preparing_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
