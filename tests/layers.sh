@@ -76,7 +76,7 @@ done | verdict libraries
 # --- the model is pure --------------------------------------------------------------------------
 
 # What it may call: memory, text, sorting; and of base what does no more than that.
-pure='^(malloc|calloc|realloc|reallocarray|free|abort|__assert_fail|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|mem[a-z]+|str[a-z]+|__isoc(99|23)_[a-z]+|__(mem|str)[a-z]+_chk|__?v?(sn|as)printf(_chk)?|__ctype_[a-z_]+|is[a-z]+|to(lower|upper)|qsort|bsearch|buf_[a-z]+|parse_[a-z0-9_]+|format_moment|vector_grow|creds_(new|copy|free|has_group|access|format|parse)|exp|log|pow|ldexp|__ubsan.*|__asan.*|__tsan.*)$'
+pure='^(malloc|calloc|realloc|reallocarray|free|abort|__assert_fail|__stack_chk_fail|__errno_location|_GLOBAL_OFFSET_TABLE_|mem[a-z]+|str[a-z]+|__isoc(99|23)_[a-z]+|__(mem|str)[a-z]+_chk|__?v?(sn|as)printf(_chk)?|__ctype_[a-z_]+|is[a-z]+|to(lower|upper)|qsort|bsearch|buf_[a-z]+|parse_[a-z0-9_]+|words_(split|free)|format_moment|vector_grow|creds_(new|copy|free|has_group|access|format|parse)|exp|log|pow|ldexp|__ubsan.*|__asan.*|__tsan.*)$'
 archive=$build/src/model/libmodel.a
 if [ -f "$archive" ]; then
 	nm -A "$archive" 2>/dev/null | awk '$(NF - 1) ~ /^[TDBRVWC]$/ { print $NF }' | sort -u >"$tmp/defined"

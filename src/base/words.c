@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-void parse_words_free(char **words)
+void words_free(char **words)
 {
 	for (char **w = words; w && *w; w++)
 		free(*w);
 	free(words);
 }
-DEFINE_CLEANUP(char **, parse_words_free)
+DEFINE_CLEANUP(char **, words_free)
 
 /* One word from *at on; a quote may begin and end within it, as in a shell. */
 static int take_word(const char **at, char **ret)
@@ -41,9 +41,9 @@ static int take_word(const char **at, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-int parse_words(const char *command, char ***ret_words)
+int words_split(const char *command, char ***ret_words)
 {
-	cleanup(parse_words_free) char **words = calloc(strlen(command) / 2 + 2, sizeof(*words));
+	cleanup(words_free) char **words = calloc(strlen(command) / 2 + 2, sizeof(*words));
 	size_t n = 0;
 
 	if (!words)

@@ -61,7 +61,7 @@ void errand_free(struct errand *e)
 		return;
 	creds_free(e->creds);
 	free(e->command);
-	parse_words_free(e->environment);
+	words_free(e->environment);
 	free(e);
 }
 
@@ -145,13 +145,13 @@ static pid_t start(struct errand *e)
 
 	if (!may_become(e->creds))
 		return -1;
-	if (parse_words(e->command, &words) < 0)
+	if (words_split(e->command, &words) < 0)
 		return -1;
 	if (complete_environment(e, &home) >= 0 && home)
 		pid = fork();
 	if (pid == 0)
 		become(e, words, home);
-	parse_words_free(words);
+	words_free(words);
 	return pid;
 }
 

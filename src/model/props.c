@@ -236,9 +236,9 @@ static int set_command(const struct prop_rule *p, struct props *props, const cha
 	const char **ret_reason)
 {
 	char **words = NULL;
-	int err = text[strspn(text, " \t")] ? parse_words(text, &words) : 0;
+	int err = text[strspn(text, " \t")] ? words_split(text, &words) : 0;
 
-	parse_words_free(words);
+	words_free(words);
 	if (err == -EINVAL)
 		return refuse(err, "a quote in the command is not closed", ret_reason);
 	return err ? refuse(err, "out of memory", ret_reason) : set_line(p, props, text, ret_reason);

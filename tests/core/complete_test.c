@@ -49,10 +49,7 @@ static void test_file_that_cannot_be_placed_keeps_the_job(void **state)
 	rig_restart(rig);
 	assert_int_equal(file_of(rig, job, "2")->state, FILE_COMPLETED);
 	begin_verb(rig, &done, job, EV_COMPLETE, user);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(done.err, 0);
+	place_whole(rig, &done);
 	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 2);
 }
 
@@ -92,10 +89,7 @@ static void test_file_that_was_lost(void **state)
 	finish(rig, 10);
 	sync_all(rig);
 	begin_verb(rig, &done, job, EV_COMPLETE, user);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(done.err, 0);
+	place_whole(rig, &done);
 	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 2);
 	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_dropped, 0);
 }
@@ -189,10 +183,7 @@ static void test_inodes_that_sync_has_seen(void **state)
 	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	assert_int_equal(rig->orders[0]->nfiles, 1);
 	assert_int_equal(rig->orders[0]->files[0].dev, INODE_NONE);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(done.err, 0);
+	place_whole(rig, &done);
 }
 
 static void test_first_placing_is_fresh(void **state)
@@ -217,12 +208,8 @@ static void test_first_placing_is_fresh(void **state)
 static void test_on_transferred_complete(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job;
+	uint64_t job = running_with(rig, "a", "on_transferred", "complete");
 
-	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
-	assert_int_equal(ask_add(rig, job, URL "1", user), 0);
-	assert_int_equal(ask_set(rig, job, "on_transferred", "complete", user), 0);
-	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
 	finish(rig, 3);
 	sync_all(rig);
 	assert_int_equal(state_of(rig, job), JOB_COMPLETING);

@@ -79,10 +79,7 @@ static void test_download(void **state)
 	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	assert_int_equal(state_of(rig, job), JOB_COMPLETING);
 	assert_false(done.answered);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(done.err, 0);
+	place_whole(rig, &done);
 	assert_int_equal(state_of(rig, job), JOB_STATE_MAX);
 	assert_int_equal(history_last(queue_history(rig->queue), "iso")->state, JOB_ACKNOWLEDGED);
 	assert_int_equal(history_last(queue_history(rig->queue), "iso")->files_saved, 1);
@@ -266,12 +263,8 @@ static void test_removing_the_failed_file_heals_the_job(void **state)
 static void test_no_progress_timeout(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t job;
+	uint64_t job = running_with(rig, "a", "no_progress_timeout", "3600");
 
-	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
-	assert_int_equal(ask_add(rig, job, URL "1", user), 0);
-	assert_int_equal(ask_set(rig, job, "no_progress_timeout", "3600", user), 0);
-	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
 	for (int i = 0; i < 20 && state_of(rig, job) != JOB_ERROR; i++) {
 		if (rig->nfetches) {
 			struct fetch *f = take_fetch(rig);
@@ -294,10 +287,7 @@ static void test_max_download_time(void **state)
 	uint64_t job;
 	struct fetch *f;
 
-	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
-	assert_int_equal(ask_add(rig, job, URL "1", user), 0);
-	assert_int_equal(ask_set(rig, job, "max_download_time", "100", user), 0);
-	assert_int_equal(ask_verb(rig, job, EV_RESUME, user), 0);
+	job = running_with(rig, "a", "max_download_time", "100");
 	f = take_fetch(rig);
 	rig_pass(rig, 50);
 	send_progress(rig, f, 10);

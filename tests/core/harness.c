@@ -598,6 +598,14 @@ void place_all(struct rig *rig, int err)
 	send_back(rig, o);
 }
 
+void place_whole(struct rig *rig, struct asked *done)
+{
+	place_all(rig, 0);
+	sync_all(rig);
+	assert_true(done->answered);
+	assert_int_equal(done->err, 0);
+}
+
 void sync_all(struct rig *rig)
 {
 	for (size_t i = 0; i < rig->norders;) {

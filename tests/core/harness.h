@@ -103,5 +103,7 @@ uint64_t completing_job(struct rig *rig, struct asked *done, const char *name, c
 uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value);
 /* PREPARE and PLACE as a mover does them that succeeds; ERR: but the first file. */
 void place_all(struct rig *rig, int err);
+/* All is placed, and the COMPLETE that waits as DONE is answered well. */
+void place_whole(struct rig *rig, struct asked *done);
 /* Does SYNC and DROP orders as they come until there are none. */
 void sync_all(struct rig *rig);

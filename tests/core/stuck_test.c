@@ -135,47 +135,33 @@ static void test_complete_waits_for_a_removed_file(void **state)
 	begin_verb(rig, &done, job, EV_COMPLETE, user);
 	finish_stopped(rig, 3);
 	sync_all(rig);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(done.err, 0);
+	place_whole(rig, &done);
 	assert_false(history_last(queue_history(rig->queue), "a")->partial);
+}
+
+static void complete_waits_for(struct rig *rig, const char *line, enum order_kind kind)
+{
+	uint64_t job = running_job(rig, "a", line);
+	struct order *o;
+	struct asked done;
+
+	finish(rig, 5);
+	o = take_order(rig, kind);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	assert_int_equal(rig->norders, 0);
+	send_back(rig, o);
+	place_whole(rig, &done);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 1);
 }
 
 static void test_complete_waits_for_a_checksum(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1 sha256=" ZERO_SHA);
-	struct order *verify;
-	struct asked done;
-
-	finish(rig, 5);
-	verify = take_order(rig, ORDER_VERIFY);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
-	assert_int_equal(rig->norders, 0);
-	send_back(rig, verify);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 1);
+	complete_waits_for(*state, URL "1 sha256=" ZERO_SHA, ORDER_VERIFY);
 }
 
 static void test_complete_with_a_sync_under_way(void **state)
 {
-	struct rig *rig = *state;
-	uint64_t job = running_job(rig, "a", URL "1");
-	struct order *sync;
-	struct asked done;
-
-	finish(rig, 5);
-	sync = take_order(rig, ORDER_SYNC);
-	begin_verb(rig, &done, job, EV_COMPLETE, user);
-	assert_int_equal(rig->norders, 0);
-	send_back(rig, sync);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(done.err, 0);
+	complete_waits_for(*state, URL "1", ORDER_SYNC);
 }
 
 static void test_cancel_while_a_checksum_is_computed(void **state)
@@ -237,10 +223,7 @@ static void test_complete_of_an_empty_job(void **state)
 
 	assert_int_equal(ask_mkdir(rig, "a", user, &job), 0);
 	begin_verb(rig, &done, job, EV_COMPLETE, user);
-	place_all(rig, 0);
-	sync_all(rig);
-	assert_true(done.answered);
-	assert_int_equal(done.err, 0);
+	place_whole(rig, &done);
 	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 0);
 	assert_null(rig->core->runs);
 }

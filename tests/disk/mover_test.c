@@ -56,6 +56,20 @@ static struct order *endless_verify(uint64_t serial)
 	return o;
 }
 
+/* It goes on: a pipe cannot be read at an offset. The next that comes back is this one. */
+static void end_verify(struct order *o)
+{
+	char fifo[64];
+
+	snprintf(fifo, sizeof(fifo), "../staging/blobs/%u/1.0", (unsigned)o->serial);
+	FILE *end = fopen(at(&area, fifo), "w");
+	assert_non_null(end);
+	assert_ptr_equal(next(), o);
+	assert_int_equal(o->err, -ESPIPE);
+	fclose(end);
+	order_free(o);
+}
+
 static void orders_of_a_job_keep_their_order(void **state)
 {
 	enum { ORDERS = 400, JOBS = 7 };
@@ -83,19 +97,13 @@ static void jobs_run_side_by_side(void **state)
 {
 	struct mover *m = start(2);
 	struct order *o = endless_verify(1), *own = order_new(ORDER_DROP, 1, 0), *other = order_new(ORDER_DROP, 2, 0);
-	char fifo[512];
 
-	snprintf(fifo, sizeof(fifo), "%s", at(&area, "../staging/blobs/1/1.0"));
 	mover_send(m, o);
 	mover_send(m, own);
 	mover_send(m, other);
 	assert_ptr_equal(next(), other);
-	FILE *end = fopen(fifo, "w"); /* the verify goes on: a pipe cannot be read at an offset */
-	assert_ptr_equal(next(), o);
-	assert_int_equal(o->err, -ESPIPE);
+	end_verify(o);
 	assert_ptr_equal(next(), own);
-	fclose(end);
-	order_free(o);
 	order_free(own);
 	order_free(other);
 	mover_stop(m);
@@ -106,11 +114,8 @@ static void no_job_waits_for_another(void **state)
 {
 	struct mover *m = start(2);
 	struct order *a = endless_verify(1), *b = endless_verify(2), *o;
-	char fifo_a[512], fifo_b[512];
 	bool seen[1024] = { false };
 
-	snprintf(fifo_a, sizeof(fifo_a), "%s", at(&area, "../staging/blobs/1/1.0"));
-	snprintf(fifo_b, sizeof(fifo_b), "%s", at(&area, "../staging/blobs/2/1.0"));
 	mover_send(m, a);
 	mover_send(m, b);
 	for (uint64_t serial = 3; serial < 1024; serial++)
@@ -122,14 +127,8 @@ static void no_job_waits_for_another(void **state)
 		seen[o->serial] = true;
 		order_free(o);
 	}
-	FILE *end_a = fopen(fifo_a, "w");
-	assert_ptr_equal(next(), a);
-	FILE *end_b = fopen(fifo_b, "w");
-	assert_ptr_equal(next(), b);
-	fclose(end_a);
-	fclose(end_b);
-	order_free(a);
-	order_free(b);
+	end_verify(a);
+	end_verify(b);
 	mover_stop(m);
 }
 
@@ -138,22 +137,13 @@ static void verifying_leaves_a_thread(void **state)
 {
 	struct mover *m = start(2);
 	struct order *a = endless_verify(1), *b = endless_verify(2), *drop = order_new(ORDER_DROP, 3, 0);
-	char fifo_a[512], fifo_b[512];
 
-	snprintf(fifo_a, sizeof(fifo_a), "%s", at(&area, "../staging/blobs/1/1.0"));
-	snprintf(fifo_b, sizeof(fifo_b), "%s", at(&area, "../staging/blobs/2/1.0"));
 	mover_send(m, a);
 	mover_send(m, b);
 	mover_send(m, drop);
 	assert_ptr_equal(next(), drop);
-	FILE *end_a = fopen(fifo_a, "w");
-	assert_ptr_equal(next(), a);
-	FILE *end_b = fopen(fifo_b, "w");
-	assert_ptr_equal(next(), b);
-	fclose(end_a);
-	fclose(end_b);
-	order_free(a);
-	order_free(b);
+	end_verify(a);
+	end_verify(b);
 	order_free(drop);
 	mover_stop(m);
 }
@@ -199,23 +189,18 @@ static void cancelling(void **state)
 {
 	struct mover *m = start(1);
 	struct order *block = endless_verify(50), *mine = verify_order(1, false), *other = verify_order(1, false);
-	char fifo[512];
 
 	make_blob(&area, 1);
-	other->serial = SERIAL + 256; /* the same lane */
-	snprintf(fifo, sizeof(fifo), "%s", at(&area, "../staging/blobs/50/1.0"));
+	other->serial = SERIAL + 256; /* found by the same bucket */
 	mover_send(m, block);
 	mover_send(m, mine);
 	mover_send(m, other);
 	mover_cancel(m, SERIAL);
-	FILE *end = fopen(fifo, "w");
-	assert_ptr_equal(next(), block);
+	end_verify(block);
 	assert_ptr_equal(next(), mine);
 	assert_int_equal(mine->err, -ECANCELED);
 	assert_ptr_equal(next(), other);
 	assert_int_equal(other->err, -ENOENT);
-	fclose(end);
-	order_free(block);
 	order_free(mine);
 	order_free(other);
 	mover_stop(m);

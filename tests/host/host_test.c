@@ -41,13 +41,13 @@ static void test_words(void **state)
 		char **words = NULL;
 		size_t n = 0;
 
-		assert_int_equal(parse_words(cases[i].command, &words), cases[i].err);
+		assert_int_equal(words_split(cases[i].command, &words), cases[i].err);
 		if (cases[i].err)
 			continue;
 		for (; cases[i].words[n]; n++)
 			assert_string_equal(words[n], cases[i].words[n]);
 		assert_null(words[n]);
-		parse_words_free(words);
+		words_free(words);
 	}
 }
 
