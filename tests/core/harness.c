@@ -568,6 +568,22 @@ uint64_t completing_job(struct rig *rig, struct asked *done, const char *name, c
 	return job;
 }
 
+uint64_t completing_seen(struct rig *rig, struct asked *done)
+{
+	uint64_t job = running_job(rig, "a", "http://localhost/1\nhttp://localhost/2");
+	struct order *o;
+
+	finish(rig, WHOLE);
+	finish(rig, WHOLE);
+	o = take_order(rig, ORDER_SYNC);
+	assert_int_equal(o->nfiles, 2);
+	o->files[0].ino = 7;
+	o->files[1].ino = 8;
+	send_back(rig, o);
+	begin_verb(rig, done, job, EV_COMPLETE, user);
+	return job;
+}
+
 uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value)
 {
 	uint64_t job;

@@ -99,6 +99,8 @@ uint64_t transferred_job(struct rig *rig, const char *name, const char *lines);
 #define WHOLE 10
 /* ... and its COMPLETE is under way: what is ordered is PREPARE; DONE is answered when it has ended. */
 uint64_t completing_job(struct rig *rig, struct asked *done, const char *name, const char *lines);
+/* Likewise, of a job "a" of two files, "1" and "2", whose inodes SYNC has seen as 7 and 8. */
+uint64_t completing_seen(struct rig *rig, struct asked *done);
 /* A job with one file and property NAME set to VALUE, resumed. */
 uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value);
 /* PREPARE and PLACE as a mover does them that succeeds; ERR: but the first file. */
