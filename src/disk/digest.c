@@ -1,6 +1,7 @@
 /* Checksums by libcrypto's EVP interface. */
 #include "disk/digest.h"
 
+#include "base/block.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 
@@ -68,7 +69,7 @@ static int eat_rest(struct digest *d, int fd, uint64_t size, const volatile bool
 {
 	if (d->position >= size)
 		return 0;
-	cleanup_free void *piece = malloc(READ_PIECE);
+	cleanup_free void *piece = block_alloc(READ_PIECE);
 	if (!piece)
 		return -ENOMEM;
 	posix_fadvise(fd, (off_t)d->position, 0, POSIX_FADV_SEQUENTIAL);

@@ -1,6 +1,7 @@
 /* Likeness to a file that the caller made himself (disk/facts.h). */
 #include "disk/facts.h"
 
+#include "base/block.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "disk/blob.h"
@@ -107,7 +108,7 @@ int facts_apply(const struct facts *facts, int fd, const struct stat *st)
 
 static int copy_by_hand(int from, int to, off_t at, off_t size)
 {
-	cleanup_free char *piece = malloc(WRITE_GATHER);
+	cleanup_free char *piece = block_alloc(WRITE_GATHER);
 	struct writer w;
 	int r = piece ? 0 : -ENOMEM;
 

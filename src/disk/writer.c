@@ -8,6 +8,7 @@
  */
 #include "disk/blob.h"
 
+#include "base/block.h"
 #include "base/io.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ void writer_init(struct writer *w, int fd, uint64_t offset, bool uncached)
 
 void writer_release(struct writer *w)
 {
-	free(w->data);
+	block_free(w->data);
 	w->data = NULL;
 	w->len = w->cap = 0;
 }
@@ -86,10 +87,13 @@ static int make_room(struct writer *w, size_t want)
 	if (want <= w->cap)
 		return 0;
 	while (cap < want)
-		cap *= 2;
-	char *data = realloc(w->data, cap);
+		cap = cap < BLOCK_SMALL ? cap * 2 : WRITE_GATHER;
+	char *data = block_alloc(cap);
 	if (!data)
 		return -ENOMEM;
+	if (w->len)
+		memcpy(data, w->data, w->len);
+	block_free(w->data);
 	w->data = data;
 	w->cap = cap;
 	return 0;

@@ -2,6 +2,7 @@
 #include "net/scribe.h"
 #include "net/transfer.h"
 
+#include "base/block.h"
 #include "base/parse.h"
 #include "model/url.h"
 
@@ -128,7 +129,8 @@ int engine_start(const struct engine_options *options, struct blobs *blobs, stru
 	struct engine *e;
 	int r;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	/* Only for the receive buffers, which are large blocks. */
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, block_alloc, block_free, realloc, strdup, calloc) != CURLE_OK)
 		return -ENOMEM;
 	e = calloc(1, sizeof *e);
 	r = e ? options_copy(options, &e->shared.options) : -ENOMEM;

@@ -1,6 +1,8 @@
 #include "net/scribe.h"
 #include "net/transfer.h"
 
+#include "base/block.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -173,6 +175,8 @@ static int wait_for_events(struct worker *w, struct epoll_event *events)
 	if (n > 0)
 		return n;
 	send_reports(w);
+	if (TAILQ_EMPTY(&w->transfers))
+		blocks_release();
 	return epoll_wait(w->epoll, events, EVENTS_MAX, timeout_ms(next_deadline(w)));
 }
 

@@ -1,4 +1,5 @@
 /* base/: values as text, buffers, files, the mailbox between threads, and acting as somebody else. */
+#include "base/block.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/creds.h"
@@ -218,6 +219,41 @@ static size_t logged(int fd, char *text, size_t cap)
 	assert_int_equal(io_pread_all(fd, text, cap - 1, 0, &len), 0);
 	text[len] = '\0';
 	return len;
+}
+
+static void blocks(void **state)
+{
+	void *small = block_alloc(BLOCK_SMALL), *huge = block_alloc(BLOCK_SIZE + 1), *first, *second;
+
+	(void)state;
+	first = block_alloc(BLOCK_SMALL + 1);
+	second = block_alloc(BLOCK_SIZE);
+	assert_true(small && huge && first && second && first != second);
+	assert_int_equal((uintptr_t)first % 4096, 0);
+	assert_int_equal((uintptr_t)second % 4096, 0);
+	memset(first, 1, BLOCK_SIZE); /* a block is whole, whatever was asked for */
+	memset(second, 2, BLOCK_SIZE);
+
+	/* what was freed is what comes next, and only that */
+	block_free(first);
+	block_free(small);
+	assert_ptr_equal(block_alloc(BLOCK_SIZE), first);
+	small = block_alloc(BLOCK_SIZE);
+	assert_true(small != first && small != second);
+
+	/* more than are kept go back to malloc, as does what is no block */
+	void *many[40];
+	for (size_t i = 0; i < 40; i++)
+		assert_non_null(many[i] = block_alloc(BLOCK_SIZE));
+	for (size_t i = 0; i < 40; i++)
+		block_free(many[i]);
+	block_free(huge);
+	block_free(NULL);
+	block_free(first);
+	free(second);
+	free(small);
+	blocks_release();
+	blocks_release();
 }
 
 static void log_lines(void **state)
@@ -611,7 +647,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers), cmocka_unit_test(booleans), cmocka_unit_test(hex),
 		cmocka_unit_test(moments), cmocka_unit_test(buffers), cmocka_unit_test(buffer_errors_stick),
-		cmocka_unit_test(files), cmocka_unit_test(log_lines), cmocka_unit_test(mail_keeps_order),
+		cmocka_unit_test(files), cmocka_unit_test(blocks), cmocka_unit_test(log_lines),
+		cmocka_unit_test(mail_keeps_order),
 		cmocka_unit_test(pool_takes_each_once), cmocka_unit_test(deadline_without_mail),
 		cmocka_unit_test(wakes_an_empty_box), cmocka_unit_test(creds_as_text),
 		cmocka_unit_test(access_bits), cmocka_unit_test(acting_as_another),
