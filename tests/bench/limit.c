@@ -89,7 +89,7 @@ int main(int argc, char **argv)
 {
 	bool dontcache = argc > 1 && !strcmp(argv[1], "-c");
 	long long at = 0, size;
-	char *buffer = malloc(BUFFER);
+	char *buffer = aligned_alloc(4096, BUFFER); /* see src/base/block.h */
 	size_t len;
 
 	argv += dontcache;

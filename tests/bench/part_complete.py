@@ -11,7 +11,7 @@ def one_mv(bench, disk):
         source, target = (tempfile.mkdtemp(dir=os.path.join(disk, "mv")) for _ in range(2))
         for i in range(FILES):
             noise(os.path.join(source, "f%05d" % i), 4096)
-        settle()
+        settle(FILES * 4096)
         return bench.measure(["sh", "-c", 'cd "$1" && find . -type f -exec mv -t "$2" {} +', "sh", source, target],
                              source, sync_fs=target)
     return run
@@ -24,7 +24,7 @@ def one_complete(daemon, lines, tree=False):
         daemon.put(job, "resume", "1")
         if daemon.get(job, "wait") != "transferred":
             raise RuntimeError(daemon.get(job, "error")[:300])
-        settle()
+        settle(FILES * 4096)
         cpu, begun = daemon.cpu(), time.monotonic()
         daemon.put(job, "complete", "1")
         sample = Sample(time.monotonic() - begun, daemon.cpu() - cpu, daemon.status("VmRSS"))

@@ -29,7 +29,7 @@ def one_peer(bench, argv, out, size):
     def run():
         shutil.rmtree(os.path.dirname(out), ignore_errors=True)
         os.makedirs(os.path.dirname(out))
-        settle()
+        settle(size)
         sample = bench.measure(argv, os.path.dirname(out), sync_file=out)
         check(out, size)
         shutil.rmtree(os.path.dirname(out))
@@ -40,7 +40,7 @@ def one_peer(bench, argv, out, size):
 def one_xferfs(daemon, url, size, **properties):
     def run():
         out = os.path.join(daemon.dest, "file")
-        settle()
+        settle(size)
         sample = daemon.fetch(daemon.new_job([url + " file"], **properties))
         check(out, size)
         os.unlink(out)
@@ -51,7 +51,7 @@ def one_xferfs(daemon, url, size, **properties):
 def one_limit(bench, nginx, name, out, size, *options):
     def run():
         os.makedirs(os.path.dirname(out), exist_ok=True)
-        settle()
+        settle(size)
         sample = bench.measure([bench.tool("limit"), *options, str(nginx.port), "/" + name, out],
                                os.path.dirname(out))
         check(out, size)
@@ -68,9 +68,9 @@ def is_limit(name):
     return name.startswith("recv") or name == THROWN_AWAY
 
 
-def one_thrown_away(bench, ca, url):
+def one_thrown_away(bench, ca, url, size):
     def run():
-        settle()
+        settle(size)
         return bench.measure(["curl", "-q", "-sS", "--cacert", ca, "-o", "/dev/null", url], "/")
     return run
 
@@ -117,7 +117,7 @@ def run(bench):
                 for peer, argv in peers(bench, url, nginx.ca, out).items():
                     if peer in kinds(bench, gib):
                         cases[peer] = one_peer(bench, argv, out, size)
-                cases[THROWN_AWAY] = one_thrown_away(bench, nginx.ca, url)
+                cases[THROWN_AWAY] = one_thrown_away(bench, nginx.ca, url, size)
                 if scheme == "http":
                     cases["recv + pwrite"] = one_limit(bench, nginx, name, out, size)
                     if place == "ext4":

@@ -37,7 +37,7 @@ def check(folder, n, size):
 def one_peer(bench, make_argv, out, n, size):
     def run():
         folder = tempfile.mkdtemp(dir=out)
-        settle()
+        settle(n * size)
         sample = bench.measure(make_argv(folder), folder, sync_fs=folder)
         check(folder, n, size)
         return sample
@@ -48,7 +48,7 @@ def one_xferfs(daemon, urls, size):
     def run():
         folder = tempfile.mkdtemp(dir=daemon.dest)
         job = daemon.new_job(urls, destination=os.path.basename(folder))
-        settle()
+        settle(len(urls) * size)
         sample = daemon.fetch(job)
         check(folder, len(urls), size)
         return sample
