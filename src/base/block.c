@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -24,7 +25,7 @@ void *block_alloc(size_t len)
 }
 
 /* Whoever made it: as large as a block, and on a page, it can be one. */
-static int is_block(void *p)
+static bool is_block(void *p)
 {
 	return p && (uintptr_t)p % PAGE == 0 && malloc_usable_size(p) >= BLOCK_SIZE;
 }

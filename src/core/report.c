@@ -13,7 +13,7 @@ static void take_validator(struct file *version, const struct report *r)
 {
 	if (r->size != SIZE_UNKNOWN)
 		version->size = r->size;
-	if (r->mtime != INT64_MIN)
+	if (r->mtime != MTIME_UNKNOWN)
 		version->mtime = r->mtime;
 	if (r->validator && (!version->validator || strcmp(version->validator, r->validator))) {
 		free(version->validator);
@@ -96,7 +96,7 @@ void report_start_over(struct run *run, uint32_t file, struct file *version)
 	run->save = true; /* or after a crash `have` would speak of a blob that is gone */
 	version->generation++;
 	version->size = SIZE_UNKNOWN;
-	version->mtime = INT64_MIN;
+	version->mtime = MTIME_UNKNOWN;
 	version->synced = false;
 	version->unverified = false;
 	version->dev = version->ino = 0;

@@ -52,7 +52,7 @@ struct order *order_new(enum order_kind kind, uint64_t serial, size_t nfiles)
 	o->serial = serial;
 	o->nfiles = nfiles;
 	for (size_t i = 0; i < nfiles; i++)
-		o->files[i].mtime = INT64_MIN;
+		o->files[i].mtime = MTIME_UNKNOWN;
 	return o;
 }
 

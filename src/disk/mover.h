@@ -24,6 +24,7 @@
 #include "base/mailbox.h"
 #include "disk/blob.h"
 #include "disk/digest.h"
+#include "model/addline.h"
 #include "model/job.h"
 
 enum order_kind {
@@ -53,7 +54,7 @@ struct order_file {
 	/* PREPARE, PLACE */
 	char *path;             /* relative to the job's destination */
 	char *placed;           /* out of PLACE: the path it got, if it differs (`number`) */
-	int64_t mtime;          /* INT64_MIN: leave */
+	int64_t mtime;          /* MTIME_UNKNOWN: leave */
 	/* Out of PREPARE, in of PLACE: the inode that shall have the name. DEV is 0 before PREPARE, then an
 	 * enum order_inode, since a device's number may be another one after a reboot. Out of SYNC: INO is
 	 * the blob's. */

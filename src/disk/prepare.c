@@ -96,7 +96,7 @@ static int set_mtime(const struct order_file *f, int fd, const struct stat *st)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = f->mtime } };
 
-	if (f->mtime == INT64_MIN || (st->st_mtim.tv_sec == f->mtime && st->st_mtim.tv_nsec == 0))
+	if (f->mtime == MTIME_UNKNOWN || (st->st_mtim.tv_sec == f->mtime && st->st_mtim.tv_nsec == 0))
 		return 0;
 	return futimens(fd, times) < 0 ? -errno : 0;
 }

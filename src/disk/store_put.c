@@ -110,7 +110,7 @@ int store_drop_job(struct store *s, uint64_t serial)
 static bool has_begun(const struct file *v)
 {
 	return v->state != FILE_QUEUED || v->synced || v->unverified || v->tries || v->generation ||
-		v->size != SIZE_UNKNOWN || v->mtime != INT64_MIN || v->have.n || v->validator || v->fault ||
+		v->size != SIZE_UNKNOWN || v->mtime != MTIME_UNKNOWN || v->have.n || v->validator || v->fault ||
 		v->dev || v->ino;
 }
 

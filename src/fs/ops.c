@@ -56,7 +56,7 @@ static void attr_staged(const struct job *j, uint32_t id, struct stat *st)
 	f = ctl_file_figures(j, id);
 	st->st_size = (off_t)(f.size != SIZE_UNKNOWN ? f.size : f.bytes);
 	st->st_blocks = (blkcnt_t)((f.bytes + BLOCK - 1) / BLOCK);
-	if (file->mtime != INT64_MIN)
+	if (file->mtime != MTIME_UNKNOWN)
 		st->st_mtime = file->mtime;
 }
 

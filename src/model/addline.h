@@ -17,6 +17,7 @@ extern const char *const digest_names[DIGEST_KIND_MAX]; /* "", "md5", ... as in 
 extern const size_t digest_lengths[DIGEST_KIND_MAX];
 
 #define SIZE_UNKNOWN UINT64_MAX
+#define MTIME_UNKNOWN INT64_MIN /* the server's time of a file, seconds */
 #define RANGE_TO_END UINT64_MAX
 
 /* What the rare file has besides a URL. */

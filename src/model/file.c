@@ -55,7 +55,7 @@ uint64_t file_got(const struct file *f)
 	return extents_total(&f->have);
 }
 
-const struct file file_never_begun = { .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
+const struct file file_never_begun = { .size = SIZE_UNKNOWN, .mtime = MTIME_UNKNOWN };
 
 void version_free(const struct file *v)
 {
@@ -70,7 +70,7 @@ void version_free(const struct file *v)
 static bool is_never_begun(const struct file *v)
 {
 	return v->state == FILE_QUEUED && !v->synced && !v->unverified && v->tries == 0 &&
-		v->generation == 0 && v->size == SIZE_UNKNOWN && v->mtime == INT64_MIN &&
+		v->generation == 0 && v->size == SIZE_UNKNOWN && v->mtime == MTIME_UNKNOWN &&
 		v->have.n == 0 && !v->validator && !v->fault && v->dev == 0 && v->ino == 0;
 }
 

@@ -49,7 +49,7 @@ struct file {
 	uint16_t tries;       /* failed attempts in a row */
 	uint32_t generation;  /* of the blob: another version on the server begins a new blob (invariant 7) */
 	uint64_t size;        /* SIZE_UNKNOWN until the server said */
-	int64_t mtime;        /* the server's, seconds; INT64_MIN: unknown */
+	int64_t mtime;        /* the server's, seconds; MTIME_UNKNOWN */
 	struct extents have;  /* bytes in the blob; of a transferred file [0, size) */
 	char *validator;      /* "etag \"...\"" (strong) or "date SECONDS"; NULL: none yet */
 	struct fault *fault;  /* of the last attempt, while waiting or failed, or why it could not be placed */

@@ -172,7 +172,7 @@ static void decline_fetch(struct engine *e, uint64_t id)
 	while (!(r = calloc(1, sizeof *r)))
 		usleep(10000);
 	*r = (struct report){ .mail.kind = REPORT_ENDED, .id = id, .outcome = OUTCOME_RESET, .size = SIZE_UNKNOWN,
-		.mtime = INT64_MIN, .retry_after_s = -1 };
+		.mtime = MTIME_UNKNOWN, .retry_after_s = -1 };
 	mailbox_send(e->shared.reports, &r->mail);
 }
 

@@ -111,7 +111,7 @@ struct report {
 	uint64_t size;              /* of the blob (with ranges: their sum); SIZE_UNKNOWN */
 	struct extents have;        /* written (not synced); includes what `fetch` had */
 	char *validator;            /* BEGUN, ENDED; NULL: the server gave none */
-	int64_t mtime;              /* INT64_MIN: unknown */
+	int64_t mtime;              /* MTIME_UNKNOWN */
 	unsigned connections;
 	/* ENDED */
 	enum outcome outcome;

@@ -14,8 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MTIME_UNKNOWN INT64_MIN
-
 struct answer {
 	int status;
 	bool chunked, accepts_ranges, http2, whole_length, has_range;

@@ -33,7 +33,7 @@ static int write_blob(struct blobs *blobs, const struct report *r)
 	if (err == 0)
 		err = io_pwrite_all(fd, u->data, u->len, 0);
 	/* PREPARE sees to it too, but then nothing is left to do. */
-	if (err == 0 && r->mtime != INT64_MIN)
+	if (err == 0 && r->mtime != MTIME_UNKNOWN)
 		(void)futimens(fd, times);
 	return err;
 }

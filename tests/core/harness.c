@@ -432,7 +432,7 @@ static struct report *report_new(enum report_kind kind, const struct fetch *f)
 	r->mail.kind = kind;
 	r->id = f->id;
 	r->size = SIZE_UNKNOWN;
-	r->mtime = INT64_MIN;
+	r->mtime = MTIME_UNKNOWN;
 	r->retry_after_s = -1;
 	return r;
 }

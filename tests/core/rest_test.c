@@ -238,7 +238,7 @@ static void test_gauges(void **state)
 
 	assert_non_null(r);
 	*r = (struct report){.mail.kind = REPORT_PROGRESS, .id = rig->fetches[0]->id, .rate = 1000, .connections = 3,
-		.size = SIZE_UNKNOWN, .mtime = INT64_MIN, .bytes_moved = 5};
+		.size = SIZE_UNKNOWN, .mtime = MTIME_UNKNOWN, .bytes_moved = 5};
 	mailbox_send(core_mailbox(rig->core), &r->mail);
 	turn(rig);
 	service = queue_service(rig->queue);

@@ -90,7 +90,7 @@ static void send_all(struct engine *e, struct fetch *f)
 static void print(const struct report *r, unsigned connections, uint64_t moved)
 {
 	printf("%s %d %" PRId64 " %" PRId64 " %u %" PRIu64 " %" PRIu64 " %s\n%s\n", outcome_word(r->outcome), r->http_status,
-		(int64_t)r->size, r->mtime == INT64_MIN ? -1 : r->mtime, connections, extents_total(&r->have), moved,
+		(int64_t)r->size, r->mtime == MTIME_UNKNOWN ? -1 : r->mtime, connections, extents_total(&r->have), moved,
 		r->validator ? r->validator : "-", r->text ? r->text : "");
 }
 

@@ -276,7 +276,7 @@ static int restore(struct turn *t, uint32_t id, uint32_t parent, const char *nam
 {
 	const struct node node = { .id = id, .parent = parent, .is_dir = is_dir, .name = name };
 	struct source source = { .url = is_dir ? NULL : strdup("https://example.org/x") };
-	struct file version = { .size = size, .mtime = INT64_MIN };
+	struct file version = { .size = size, .mtime = MTIME_UNKNOWN };
 	int r = files_restore(t->files, t->now, &node, is_dir ? NULL : &source,
 		size ? &version : NULL);
 
@@ -371,11 +371,11 @@ static void a_queued_file_is_cheap(void **state)
 	assert_true(used / MANY < LIMIT);
 	/* A file that begins and starts anew costs as little again. */
 	for (uint32_t id = NODE_ROOT; (id = files_next_file(t.files, id)) != NODE_NONE;) {
-		struct file version = { .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
+		struct file version = { .size = SIZE_UNKNOWN, .mtime = MTIME_UNKNOWN };
 
 		version.state = FILE_WAITING;
 		assert_int_equal(files_set(t.files, t.draft, id, &version), 0);
-		version = (struct file){ .size = SIZE_UNKNOWN, .mtime = INT64_MIN };
+		version = (struct file){ .size = SIZE_UNKNOWN, .mtime = MTIME_UNKNOWN };
 		assert_int_equal(files_set(t.files, t.draft, id, &version), 0);
 	}
 	files_publish(t.files);
