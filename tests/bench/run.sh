@@ -3,7 +3,7 @@
 #
 # Installs the peers (Debian), builds a release, starts nginx on loopback, runs everything side by side
 # in turns, and writes build-bench/results.md (medians and ratios) and build-bench/performance.svg.
-# About 25 minutes; --quick: smaller and fewer, about 5. --save: also to tests/bench, for README.md.
+# About an hour; --quick: smaller and fewer, about ten minutes. --save: also to tests/bench, for README.md.
 #
 # Parts, all by default, each also alone (results.md shows the latest run of each):
 #	large     1 and 4 GiB over http and https, to ext4 and tmpfs
