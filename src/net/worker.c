@@ -176,7 +176,7 @@ static int wait_for_events(struct worker *w, struct epoll_event *events)
 		return n;
 	send_reports(w);
 	if (TAILQ_EMPTY(&w->transfers))
-		blocks_release();
+		blocks_release(); /* a daemon at rest is small */
 	return epoll_wait(w->epoll, events, EVENTS_MAX, timeout_ms(next_deadline(w)));
 }
 

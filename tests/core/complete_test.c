@@ -64,14 +64,9 @@ static void test_file_that_was_lost(void **state)
 
 	o = take_order(rig, ORDER_PREPARE);
 	assert_int_equal(o->files[1].size, WHOLE);
-	o->files[0].ino = 7;
 	o->files[1].err = o->err = -EIO;
 	o->files[1].lost = true;
-	send_back(rig, o);
-	o = take_order(rig, ORDER_PLACE);
-	assert_int_equal(o->nfiles, 1);
-	o->files[0].done = true;
-	send_back(rig, o);
+	place_first(rig, o);
 	assert_true(done.answered);
 	assert_int_equal(done.err, -EIO);
 	assert_non_null(strstr(queue_refused(rig->queue, job), "resume"));

@@ -614,6 +614,18 @@ void place_all(struct rig *rig, int err)
 	send_back(rig, o);
 }
 
+void place_first(struct rig *rig, struct order *prepare)
+{
+	struct order *o;
+
+	prepare->files[0].ino = 7;
+	send_back(rig, prepare);
+	o = take_order(rig, ORDER_PLACE);
+	assert_int_equal(o->nfiles, 1);
+	o->files[0].done = true;
+	send_back(rig, o);
+}
+
 void place_whole(struct rig *rig, struct asked *done)
 {
 	place_all(rig, 0);

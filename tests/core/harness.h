@@ -105,6 +105,8 @@ uint64_t completing_seen(struct rig *rig, struct asked *done);
 uint64_t running_with(struct rig *rig, const char *job_name, const char *name, const char *value);
 /* PREPARE and PLACE as a mover does them that succeeds; ERR: but the first file. */
 void place_all(struct rig *rig, int err);
+/* Of what PREPARE was sent for only the first file comes back prepared, and is placed. */
+void place_first(struct rig *rig, struct order *prepare);
 /* All is placed, and the COMPLETE that waits as DONE is answered well. */
 void place_whole(struct rig *rig, struct asked *done);
 /* Does SYNC and DROP orders as they come until there are none. */

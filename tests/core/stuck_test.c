@@ -247,15 +247,8 @@ static void test_file_that_was_not_placed_keeps_the_job(void **state)
 	struct rig *rig = *state;
 	struct asked done;
 	uint64_t job = completing_job(rig, &done, "a", URL "1\n" URL "2\n");
-	struct order *o;
 
-	o = take_order(rig, ORDER_PREPARE);
-	o->files[0].ino = 7;
-	send_back(rig, o);
-	o = take_order(rig, ORDER_PLACE);
-	assert_int_equal(o->nfiles, 1);
-	o->files[0].done = true;
-	send_back(rig, o);
+	place_first(rig, take_order(rig, ORDER_PREPARE));
 	assert_true(done.answered);
 	assert_int_equal(done.err, -EIO);
 	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
