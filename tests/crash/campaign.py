@@ -326,9 +326,10 @@ class Client:
         return "to%d/shared" % self.number
 
     def in_the_way(self, name, job):
-        """A tree cannot take the place of a file: all is undone."""
+        """A tree cannot take the place of a file: all is undone. In this order a kill between leaves a job
+        that can be completed."""
         path = self.rng.choice(promises.placed(self.worlds[0]))
-        for prop, value in ("destination", path), ("commit", "tree"):
+        for prop, value in ("destination", self.shared()), ("commit", "tree"), ("destination", path):
             self.do(("set", name, prop, value), self.write, value + "\n", name, prop)
         self.complete(name, self.worlds[0]["jobs"][name])
 
