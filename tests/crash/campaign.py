@@ -232,7 +232,7 @@ class Client:
             if e.errno in promises.refusals(before, op):
                 self.tally["refused"] = self.tally.get("refused", 0) + 1
                 return
-            self.failures.append("c%d: %r: %s" % (self.number, op, e))
+            self.failures.append("c%d: %r: %s; %r" % (self.number, op, e, before["jobs"].get(op[1])))
             raise
         self.worlds = [after]
         self.told(self)

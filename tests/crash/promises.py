@@ -80,10 +80,9 @@ def refusals(world, op):
     job = world["jobs"].get(op[1])
     if op[0] != "complete" or not is_tree(job):
         return set()
-    if job["states"] != {"transferred"}:
-        return {errno.EBUSY}
-    taken = job["props"]["destination"] in placed(world)
-    return {errno.ENOTDIR} if taken else set()
+    busy = {errno.EBUSY} if job["states"] != {"transferred"} else set()
+    taken = "transferred" in job["states"] and job["props"]["destination"] in placed(world)
+    return busy | ({errno.ENOTDIR} if taken else set())
 
 
 def placed(world):
