@@ -17,6 +17,7 @@
 /* As one that waits: it knows nothing yet but its fetch. */
 static void set_blank(struct transfer *t)
 {
+	t->worker = NULL;
 	segments_init(&t->plan, t->fetch->size, 1, INT64_MAX, 0);
 	t->failure = (struct failure){ .retry_after_s = -1 };
 	t->fd = -1;

@@ -33,7 +33,7 @@ struct site {
 struct transfer {
 	struct ticket ticket;    /* the gate's lock */
 	TAILQ_ENTRY(transfer) link, news_link;
-	struct worker *worker;
+	struct worker *worker;   /* NULL: it waits in the gate, and any thread may end it */
 	struct fetch *fetch;
 	enum job_priority priority;
 	struct throttle_job *bucket;

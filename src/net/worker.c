@@ -3,6 +3,7 @@
 
 #include "base/block.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #define OUTBOX_MAX 32
 #define OUTBOX_TIME (2 * NSEC_PER_MSEC)
 #define TICK_WANTED (20 * NSEC_PER_MSEC) /* while a reader waits for bytes */
+
+static _Thread_local const struct worker *own; /* the thread's */
 
 /* --- sockets of libcurl -------------------------------------------------------------------------------- */
 
@@ -290,6 +293,7 @@ static void take(struct worker *w)
 
 void worker_report(struct worker *w, struct report *r)
 {
+	assert(w == own);
 	if (r->unwritten.any && scribe_is_behind(w->shared->scribe))
 		scribe_write(w->shared->blobs, r);
 	if (!w->nreports++)
@@ -310,6 +314,7 @@ static void *run(void *arg)
 	struct worker *w = arg;
 	struct transfer *t;
 
+	own = w;
 	pthread_setname_np(pthread_self(), "xferfs-net");
 	while (!atomic_load(&w->stop)) {
 		sleep_and_serve(w);

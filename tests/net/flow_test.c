@@ -221,6 +221,33 @@ static void test_host_that_allows_few(void **state)
 	assert_true(fault_page(&server, "/few")->active_max > 3);
 }
 
+/* Those that were refused wait where the core ends them itself, without their worker. */
+static void test_cease_where_a_host_allows_few(void **state)
+{
+	const uint32_t files = 24;
+	uint64_t ids[24];
+	uint32_t stopped = 0;
+
+	rig_stop(&rig);
+	rig_start(&rig, &(struct engine_options){ .connections_per_host = 12, .workers = 2 }, NULL);
+	for (uint32_t i = 0; i < files; i++) {
+		struct fetch *f = fetch_of("/few");
+
+		f->file = 1 + i;
+		ids[i] = rig_send(&rig, f);
+	}
+	assert_ends(rig_end(&rig), "done");
+	for (uint32_t i = 0; i < files; i++)
+		engine_cease(rig.engine, ids[i]);
+	for (uint32_t i = 1; i < files; i++) {
+		struct report *r = rig_end(&rig);
+
+		stopped += r->outcome == OUTCOME_STOPPED;
+		assert_ends(r, r->outcome == OUTCOME_STOPPED ? "stopped" : "done");
+	}
+	assert_true(stopped > 0);
+}
+
 /* Nobody but the refused one: there is nothing to wait for. */
 static void test_host_that_allows_none(void **state)
 {
@@ -320,6 +347,7 @@ int main(void)
 		T(test_change_between_segments), T(test_stalled_segment), T(test_mirrors),
 		T(test_wanted_place_comes_first), T(test_wanted_from_the_start), T(test_cease),
 		T(test_limits_and_order), T(test_small_job_is_not_kept_waiting), T(test_host_that_allows_few),
+		T(test_cease_where_a_host_allows_few),
 		T(test_host_that_allows_none), T(test_stop_with_all_kinds), T(test_limit_zero_and_free),
 		T(test_cache_falls_back),
 	};
