@@ -135,19 +135,22 @@ class Daemon:
             return "".join(f.readlines()[-20:])
 
     def kill(self):
-        """SIGKILL; False: it did not die of it in time, as when a thread of it waits in the kernel
-        for a lock whose holder waits for the daemon's answer. Then the connection is aborted."""
+        """SIGKILL; None, or what it died of instead. It may not die of it in time, as when a thread of it waits
+        in the kernel for a lock whose holder waits for the daemon's answer: then the connection is aborted."""
         if self.fifo:
-            os.close(os.open(self.fifo, os.O_WRONLY))
+            fifo = os.open(self.fifo, os.O_RDWR)  # waits for nobody
         else:
             self.process.kill()
         try:
-            self.process.wait(UNDEAD)
-            return True
+            status = self.process.wait(UNDEAD)
+            return None if status == -signal.SIGKILL else "the daemon had ended with %d:\n%s" % (status, self.tail())
         except subprocess.TimeoutExpired:
             libc.umount2(os.fsencode(self.scene.mount), 1)  # MNT_FORCE
             self.process.wait(UNDEAD)
-            return False
+            return "the daemon did not die of SIGKILL"
+        finally:
+            if self.fifo:
+                os.close(fifo)
 
     def stop(self):
         subprocess.run(["umount" if os.getuid() == 0 else "fusermount3"] + ["-u"] * (os.getuid() != 0) +
