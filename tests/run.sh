@@ -7,7 +7,7 @@
 #	mount     scripts against a mounted daemon, as a user would type them
 #	crash     a daemon killed at random moments
 #	power     power cuts at any point of its life
-#	asan      unit and mount again, with the address and undefined-behaviour sanitizers
+#	asan      unit, mount and some of crash again, with the address and undefined-behaviour sanitizers
 #	tsan      ... with the thread sanitizer
 #	valgrind  some of the mount tests under valgrind
 #	fuzz      each parser's fuzzer for ten seconds
@@ -185,6 +185,14 @@ mount_tests() {
 	done <"$out/.list"
 }
 
+# --- crash campaigns ----------------------------------------------------------------------------
+
+# campaign BUILD NAME COUNT
+campaign() {
+	one "crash/$1/$2" env XFERFS="$build/$1/src/xferfs" BUILD="$build/$1" \
+		/usr/bin/python3 "tests/crash/$2.py" "$3"
+}
+
 # --- the parts ----------------------------------------------------------------------------------
 
 part_layers() {
@@ -210,6 +218,7 @@ sanitized() {
 		say "$passed $failed $skipped" >"$logs/mount-$1.sums")
 	cat "$logs/mount-$1.out"
 	read -r passed failed skipped <"$logs/mount-$1.sums"
+	campaign "$1" kill 30
 }
 part_asan() { sanitized asan address,undefined; }
 part_tsan() { sanitized tsan thread; }
@@ -223,14 +232,8 @@ part_valgrind() {
 	mount_tests plain add checksum liars matrix part rules staged waiters
 	unset XFERFS_UNDER XFERFS_MANY XFERFS_BIG_MIB XFERFS_TIMEOUT
 }
-# campaign NAME COUNT
-campaign() {
-	plain || return
-	one "crash/$1" env XFERFS="$build/plain/src/xferfs" BUILD="$build/plain" \
-		/usr/bin/python3 "tests/crash/$1.py" "$2"
-}
-part_crash() { campaign kill "${XFERFS_KILLS:-60}"; }
-part_power() { campaign power "${XFERFS_CUTS:-1000}"; }
+part_crash() { plain && campaign plain kill "${XFERFS_KILLS:-60}"; }
+part_power() { plain && campaign plain power "${XFERFS_CUTS:-1000}"; }
 part_fuzz() { one fuzz sh tests/fuzz/run.sh 10; }
 part_lint() {
 	plain || return
