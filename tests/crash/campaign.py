@@ -409,7 +409,11 @@ def look_jobs(mount):
 def look_ended(mount):
     ended = {}
     for name in os.listdir(mount + "/.xferfs/ended"):
-        for line in read(mount, ".xferfs/ended", name).splitlines():
+        try:
+            lines = read(mount, ".xferfs/ended", name).splitlines()
+        except FileNotFoundError:  # the oldest of a user's, forgotten for one that has ended meanwhile
+            continue
+        for line in lines:
             if line.startswith("state "):
                 ended[name] = line[6:]
     return ended
