@@ -137,13 +137,15 @@ static void note_place_error(struct run *run, const struct order_file *of, struc
 	enum outcome outcome = of->lost ? OUTCOME_LOST : OUTCOME_PLACE;
 	cleanup_free char *text = NULL;
 
+	fault_free(take_ptr(version->fault));
+	if (err == -ECANCELED) /* nothing is wrong with it: its tree could not be placed */
+		return;
 	outcome_sentence(outcome, 0, of->lost ? NULL : strerror(-err), &text);
 	note_first_error(run, of->path, err, of->lost && text ? text : strerror(-err));
 	if (of->lost) { /* there is nothing to place: RESUME fetches it again */
 		report_start_over(run, of->file, version);
 		version->state = FILE_FAILED;
 	}
-	fault_free(version->fault);
 	version->fault = fault_new(outcome, 0, -err, text, run->core->moment.wall_ms / 1000);
 	run->core->service.errors[outcome]++;
 }
@@ -233,12 +235,13 @@ static void prepare_done(struct run *run, struct order *o)
 	run->place = PLACE_PREPARED;
 }
 
-/* Whole files of which nobody has said that they were placed: whatever the reason, none is dropped. */
+/* Whole files of which nobody has said that they were placed: whatever the reason, none is dropped with the
+ * job that would end. */
 static void fail_left_out(struct run *run)
 {
 	const struct job *job = run_job(run);
 
-	if (!job->tally.transferred)
+	if (!job->tally.transferred || run->place_err)
 		return;
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
 		const struct file *f = file_draft(run_job(run)->files, id);

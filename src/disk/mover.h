@@ -43,7 +43,7 @@ enum order_inode {
 
 struct order_file {
 	uint32_t file, generation;
-	int err;                /* out: 0 or -errno for this file */
+	int err;                /* out: 0 or -errno for this file; -ECANCELED: for another one of its tree */
 	/* SYNC: the snapshot that is durable when the order comes back; not touched by the mover. */
 	struct extents have;
 	uint64_t size;          /* VERIFY, PREPARE, PLACE: of the whole file */

@@ -191,8 +191,10 @@ static int fill(struct placing *p)
 			struct order_file *f = placing_file(p, i);
 
 			f->err = fill_file(p, f);
-			if (f->err < 0)
+			if (f->err < 0) {
+				placing_fail(p, -ECANCELED);
 				return f->err;
+			}
 		}
 		int r = durable_dir(&p->durable, p->dirfd);
 		if (r < 0)

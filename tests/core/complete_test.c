@@ -113,6 +113,31 @@ static void test_tree_is_never_partial(void **state)
 	assert_int_equal(state_of(rig, job), JOB_TRANSFERRED);
 }
 
+/* What is said is what was wrong, not what had to be given up for it. */
+static void test_tree_fails_for_one_file(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t job = transferred_job(rig, "a", URL "1\n" URL "2\n");
+	struct asked done;
+	struct order *o;
+
+	assert_int_equal(ask_set(rig, job, "destination", "to", user), 0);
+	assert_int_equal(ask_set(rig, job, "commit", "tree", user), 0);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	o = take_order(rig, ORDER_PREPARE);
+	o->files[0].err = o->err = -ECANCELED;
+	o->files[1].err = -ENOSPC;
+	send_back(rig, o);
+	assert_true(done.answered);
+	assert_int_equal(done.err, -ENOSPC);
+	assert_non_null(strstr(queue_refused(rig->queue, job), "2: No space"));
+	assert_null(file_of(rig, job, "1")->fault);
+	assert_int_equal(file_of(rig, job, "2")->fault->err, ENOSPC);
+	begin_verb(rig, &done, job, EV_COMPLETE, user);
+	place_whole(rig, &done);
+	assert_int_equal(history_last(queue_history(rig->queue), "a")->files_saved, 2);
+}
+
 static void test_inodes_are_saved_before_anything_is_placed(void **state)
 {
 	struct rig *rig = *state;
@@ -214,6 +239,7 @@ int main(void)
 		TEST(test_file_that_cannot_be_placed_keeps_the_job),
 		TEST(test_file_that_was_lost),
 		TEST(test_tree_is_never_partial),
+		TEST(test_tree_fails_for_one_file),
 		TEST(test_inodes_are_saved_before_anything_is_placed),
 		TEST(test_inodes_that_sync_has_seen),
 		TEST(test_first_placing_is_fresh),

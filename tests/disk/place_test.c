@@ -469,6 +469,7 @@ static void tree_with_lost_blobs(void **state)
 			order_perform(place, a.blobs, a.dest_fd);
 		const struct order *last = before_prepare ? prepare : place;
 		assert_true(last->err < 0 && last->files[0].lost && !last->files[2].done);
+		assert_int_equal(last->files[2].err, -ECANCELED);
 		assert_true(has_text(at(&a, "site/old"), "old"));
 		assert_true(blob_exists(&a, 3));
 		NO_TEMPORARY(&a);
