@@ -267,6 +267,9 @@ class Client:
         self.told(self)
 
     def step(self):
+        for name, job in self.worlds[0]["jobs"].items():
+            if job["auto"] and job["states"] == {"suspended"}:  # a kill came within leave()
+                return self.resume(name, job)
         jobs = [(name, job) for name, job in self.worlds[0]["jobs"].items() if not job["auto"]]
         if not jobs or (len(jobs) < self.jobs and self.rng.random() < 0.3):
             name = "c%d-%d" % (self.number, self.made)
@@ -292,7 +295,7 @@ class Client:
             (self.cancel, 1, True),
             (self.in_the_way, 2, job["states"] == {"transferred"} and bool(promises.placed(self.worlds[0]))),
             # a moment that nobody knows must not matter to other jobs
-            (self.leave, 1, bool(job["files"]) and at_rest and job["props"]["destination"] != self.shared() and
+            (self.leave, 1, bool(job["files"]) and at_rest and self.has_its_own_place(job) and
              not any(bad for _, bad in job["files"].values())),
         ]
 
@@ -341,6 +344,11 @@ class Client:
     def shared(self):
         """A directory that a client's jobs share: a tree replaces what others have placed there."""
         return "to%d/shared" % self.number
+
+    def has_its_own_place(self, job):
+        """Nothing of other jobs is where it goes: not in shared(), nor where in_the_way() has led it."""
+        where = job["props"]["destination"]
+        return where == "." or where.endswith("/" + job["label"])
 
     def in_the_way(self, name, job):
         """A tree cannot take the place of a file: all is undone. In this order a kill between leaves a job
@@ -469,14 +477,14 @@ def temporaries(scene):
 
 
 def look(scene):
-    """(jobs, dest, ended, complaints) of one moment: jobs that end by themselves meanwhile are looked for
-    again."""
+    """(jobs, dest, ended, complaints) of one moment: jobs that end by themselves meanwhile, or are about
+    to, are looked for again."""
     while True:
         jobs = look_jobs(scene.mount)
         dest, said = look_dest(scene)
         ended = look_ended(scene.mount)
         after = look_jobs(scene.mount)
-        if set(after) == set(jobs):
+        if set(after) == set(jobs) and not any(job["state"] == "completing" for job in jobs.values()):
             return jobs, dest, ended, said
 
 
