@@ -38,5 +38,5 @@ is "$(u "$python" "$T/complete.py" "$M/j/complete")" 0 "complete again"
 cmp "$W/f2" "$D/locked/f2"
 is "$(u ls "$M")" "" "the queue"
 is "$(u awk '$1 == "result" { print $2 }' "$M/.xferfs/ended/j")" all result
-u fusermount3 -u "$M"
+unmount as "$USER_A" fusermount3 -u
 ended

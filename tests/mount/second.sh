@@ -48,5 +48,5 @@ start
 mkdir "$T/dest2"
 "$XFERFS" "$T/dest2" "$T/second" </dev/null 2>"$T/out" || fail "a second destination"
 is "$(ls "$T/second")" "" "the second queue"
-umount "$T/second" 2>/dev/null || fusermount3 -u "$T/second"
+(M=$T/second && unmount)
 stop

@@ -19,5 +19,5 @@ is "$(stat -c '%U %a' "$D/sub/d.iso")" "$USER_A 640" "the file's owner and mode"
 is "$(stat -c '%U %a' "$D/sub")" "$USER_A 750" "the directory's owner and mode"
 is "$(stat -c '%a' "$D/.xferfs")" 700 "the staging area's mode"
 ls "$M" >/dev/null 2>&1 && fail "root can enter a user's mount without allow_other"
-as "$USER_A" fusermount3 -u "$M"
+unmount as "$USER_A" fusermount3 -u
 ended
