@@ -47,7 +47,12 @@ exec 4<"$T/tail"
 "$python" - "$tail" "$M/c/log" <<'PY'
 import os, sys
 folder = "/proc/%s/" % sys.argv[1]
-while not any(os.readlink(folder + "fd/" + n) == sys.argv[2] for n in os.listdir(folder + "fd")) or \
+def opens(n):
+    try:
+        return os.readlink(folder + "fd/" + n)
+    except FileNotFoundError: # closed since it was listed
+        return None
+while not any(opens(n) == sys.argv[2] for n in os.listdir(folder + "fd")) or \
         "fuse" not in open(folder + "wchan").read() and \
         open(folder + "syscall").read().split()[0] not in ("0", "63"):
     pass

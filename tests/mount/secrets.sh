@@ -59,9 +59,17 @@ inotifywait -q -m -e open --format opened "$T/watched" >"$T/seen" 2>/dev/null &
 watcher=$!
 OTHERS="$OTHERS $watcher"
 exec 6<"$T/seen"
-"$python" -c 'import sys, os
-while not any(l.startswith("inotify wd") for f in os.listdir("/proc/%s/fdinfo" % sys.argv[1])
-	for l in open("/proc/%s/fdinfo/%s" % (sys.argv[1], f))): pass' "$watcher"
+"$python" - "$watcher" <<'PY'
+import os, sys
+folder = "/proc/%s/fdinfo/" % sys.argv[1]
+def watches(n):
+    try:
+        return "inotify wd" in open(folder + n).read()
+    except FileNotFoundError: # closed since it was listed
+        return False
+while not any(watches(n) for n in os.listdir(folder)):
+    pass
+PY
 has "$(fetch "$USER_A" device "$T/watched")" "not the owner's" "a fifo"
 kill "$watcher"
 wait "$watcher" 2>/dev/null || :
