@@ -44,6 +44,10 @@ is "$(cat "$M/k/wait")" transferred "k after the crash"
 echo 1 >"$M/k/complete"
 cmp "$W/big" "$D/k.bin"
 stop
+# a request is noted when it has ended: all have when nginx has
+kill -QUIT "$NGINX"
+wait "$NGINX" || :
+OTHERS=${OTHERS% "$NGINX"}
 # what was on its way when a connection was closed counts as sent
 slack=$((64 << 20))
 sent=$(sed -n 's/.*sent=\([0-9]*\) agent=second$/\1/p' "$T/access" | awk '{ s += $1 } END { print s }')

@@ -16,7 +16,7 @@ A URL names a file below ROOT; its query says how it is served:
   noetag      no ETag, no Last-Modified
   first=N     misbehave in the first N requests for this URL only
 
-Each request is a line in FOLDER/origin.log: METHOD PATH STATUS range=... sent=N"""
+Each request that is answered is a line in FOLDER/origin.log before it is: METHOD PATH STATUS range=..."""
 import http.server, os, re, socket, sys, threading, urllib.parse
 
 folder, root = sys.argv[1:3]
@@ -38,14 +38,10 @@ class Origin(http.server.BaseHTTPRequestHandler):
             seen[self.path] = seen.get(self.path, 0) + 1
             if "first" in how and seen[self.path] > int(how["first"]):
                 how = {}
-        self.sent, self.status = 0, 0
         try:
             self.serve(urllib.parse.unquote(parts.path), how)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
-        with lock, open(folder + "/origin.log", "a") as log:
-            log.write('%s %s %d range="%s" sent=%d\n' % (self.command, parts.path, self.status,
-                                                       self.headers.get("Range", ""), self.sent))
 
     def page(self, status, how):
         self.answer(status, [("Content-Length", len(PAGE)), ("Content-Type", "text/html")] +
@@ -53,7 +49,9 @@ class Origin(http.server.BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
     def answer(self, status, headers):
-        self.status = status
+        with lock, open(folder + "/origin.log", "a") as log:
+            log.write('%s %s %d range="%s"\n' % (self.command, urllib.parse.urlsplit(self.path).path, status,
+                                                self.headers.get("Range", "")))
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -109,7 +107,6 @@ class Origin(http.server.BaseHTTPRequestHandler):
                     n = min(n, mark - at)
             self.wfile.write(body.read(n))
             at += n
-            self.sent += n
             if at == hold:
                 self.wfile.flush()
                 self.hold()
