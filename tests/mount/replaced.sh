@@ -31,7 +31,7 @@ mkdir "$M/d"
 echo 1 >"$M/d/connections"
 echo "$ORIGIN/d?hold=3000000&first=1" >"$M/d/add"
 echo 1 >"$M/d/resume"
-head -c 1000000 "$M/d/files/d" >"$T/ignored"
+head -c 3000000 "$M/d/files/d" >"$T/ignored" # all of it, or the server would be cut off before it holds
 echo 1 >"$M/d/suspend"
 stop
 release
