@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 origin_start
 noise f 300000
-start -o transfer.jobs=2
+start -o transfer.jobs=2,transfer.idle_timeout=1h
 "$python" - "$M" "$ORIGIN" "$D" "$T" <<'PY'
 import errno, itertools, os, sys
 
@@ -85,7 +85,8 @@ def transferring():
 
 
 def transient():
-    return running("status=500", "transient_error")
+    """For long enough to be looked at: the server says when to come again."""
+    return running("status=503&after=500", "transient_error")
 
 
 def error():

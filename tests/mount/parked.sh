@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 origin_start
 noise f 500000
-start
+start -o transfer.idle_timeout=1h
 job j "$ORIGIN/f?hold=300000"
 head -c 300000 "$M/j/files/f" >/dev/null
 "$python" - "$M" "$DAEMON" "$XFERFS_MANY" "$T/hold" <<'PY'

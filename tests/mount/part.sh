@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 origin_start
 for n in 1 2 3 4 5; do noise "f$n" 1000000; done
-start
+start -o transfer.idle_timeout=1h
 mkdir "$M/j"
 echo 1 >"$M/j/connections"
 cat >"$M/j/add" <<-LIST

@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 origin_start
 noise f 400000
-start
+start -o transfer.idle_timeout=1h
 mkdir "$M/j"
 echo "$ORIGIN/f?hold=200000" >"$M/j/add"
 "$python" - "$M/j" "$T/hold" <<'PY'
