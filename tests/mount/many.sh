@@ -17,8 +17,8 @@ grep -v 'Cannot open: Permission denied' "$T/tar.err" | head | grep . && fail "t
 mkdir "$T/out"
 tar xf "$T/t.tar" -C "$T/out" ./job-1 "./job-$n"
 is "$(cat "$T/out/job-$n/state")" suspended "state in the archive"
-# a suspended job rests: its wait, follow and log (which has no next event, hence the limit) do no harm
-is "$(timeout 60 grep -rl --exclude=log suspended . | grep -c /state)" "$n" "grep -r"
+# a suspended job rests: its wait and follow do no harm (its log has no next event)
+is "$(grep -rl --exclude=log suspended . | grep -c /state)" "$n" "grep -r"
 is "$(awk 'NR > 1' .xferfs/index | wc -l)" "$n" "lines of .xferfs/index"
 rmdir job-*
 is "$(ls | wc -l)" 0 "ls after rmdir"

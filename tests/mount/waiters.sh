@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 origin_start
 noise f 500000
-start
+start -o transfer.idle_timeout=1h
 job j "$ORIGIN/f?hold=400000"
 head -c 300000 "$M/j/files/f" >/dev/null
 cat >"$T/waiters.py" <<'PY'
@@ -29,11 +29,11 @@ if number:
     for cat in cats:
         cat.send_signal(number)
     for cat in cats:
-        cat.wait(30)
+        cat.wait()
     bad = [c.returncode for c in cats if c.returncode != -number]
     sys.exit("not ended by the signal: %s" % bad if bad else 0)
 print("reading", flush=True)
-words = {cat.communicate(timeout=30)[0] for cat in cats}
+words = {cat.communicate()[0] for cat in cats}
 sys.exit(0 if words == {b"transferred\n"} else "answers: %s" % words)
 PY
 "$python" "$T/waiters.py" "$M/j/wait" 100 2
