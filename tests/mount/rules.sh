@@ -4,7 +4,9 @@ nginx_start
 noise f 100000
 start
 cd "$M"
+before=$(date -u +%FT%TZ)
 mkdir j
+after=$(date -u +%FT%TZ)
 
 # 1. what cat prints can be echoed back; one line
 for f in j/*; do
@@ -24,8 +26,9 @@ is "$(cat j/no_progress_timeout) $(cat j/max_download_time) $(cat j/rate_limit) 
 is "$(awk '{ print $1 }' j/progress | xargs)" \
 	"bytes_transferred bytes_total files_transferred files_total files_failed rate seconds_left error_count" \
 	"keys of progress"
-has "$(value j/info created)" "$(date -u +%Y)-" "created"
-case $(value j/info created) in ????-??-??T??:??:??Z) ;; *) fail "created is no RFC 3339 moment" ;; esac
+created=$(value j/info created)
+case $created in ????-??-??T??:??:??Z) ;; *) fail "created is no RFC 3339 moment" ;; esac
+is "$(printf '%s\n' "$before" "$created" "$after" | sort | sed -n 2p)" "$created" "created"
 echo "a description;  with # signs" >j/description
 is "$(cat j/description)" "a description;  with # signs" description
 
