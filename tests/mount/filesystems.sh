@@ -76,8 +76,9 @@ if [ "$(ls "$M/k/files")" = k ]; then
 fi
 exec 4<&-
 rm "$T/fat/fill"
-[ "$(ls "$M/k/files")" = k ] || echo "$URL/f k" >"$M/k/add"
-echo 1 >"$M/k/resume"
+# what could not be saved is saved again each second; until then commands are refused
+[ "$(ls "$M/k/files")" = k ] || until echo "$URL/f k" >"$M/k/add"; do :; done 2>/dev/null
+until echo 1 >"$M/k/resume"; do :; done 2>/dev/null
 is "$(cat "$M/k/wait")" transferred "after there was room"
 ALLOWED='<[34]>.*(disk|space)'
 stop
