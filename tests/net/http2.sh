@@ -25,9 +25,10 @@ get -2 -a cert.pem "$work/staging" "https://127.0.0.1:$h2/big"
 is "large: done" "$outcome" "done"
 same "large: bytes" www/big
 seen=$validator
-grep -q 'HTTP/2.0 .* /big' access.log || { echo "FAIL: it was not HTTP/2"; failed=1; }
 truncate -s 4000000 "$blob"
 get -2 -a cert.pem -r 4000000 -s 9000000 -v "$seen" "$work/staging" "https://127.0.0.1:$h2/big"
+# nginx, which has one worker, notes a request before it takes up the next
+grep -q 'HTTP/2.0 .* /big' access.log || { echo "FAIL: it was not HTTP/2"; failed=1; }
 is "resumed: done" "$outcome" "done"
 same "resumed: bytes" www/big
 fresh

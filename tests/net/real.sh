@@ -8,6 +8,8 @@ work=$(mktemp -d)
 chmod 755 "$work"
 pids=
 failed=0
+# Tests run side by side: which of them has a port before its server listens there.
+claim=${TMPDIR:-/tmp}/xferfs-test-port-
 
 cleanup()
 {
@@ -15,6 +17,9 @@ cleanup()
 		kill "$pid" 2>/dev/null
 	done
 	wait
+	for port in $(cat "$work/ports" 2>/dev/null); do
+		rmdir "$claim$port"
+	done
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -47,10 +52,10 @@ serve()
 	done
 }
 
-# A port that no socket has, and that was not given to this test before.
+# A port that no socket has, and that was given to no test.
 any_port()
 {
-	until port=$(shuf -i 20000-32000 -n 1) && ! in_use "$port" && ! grep -qsx "$port" "$work/ports"; do
+	until port=$(shuf -i 20000-32000 -n 1) && ! in_use "$port" && mkdir "$claim$port" 2>/dev/null; do
 		:
 	done
 	echo "$port" | tee -a "$work/ports"

@@ -10,6 +10,7 @@ serve_nginx "$http" <<END || exit 1
 access_log $work/access.log;
 server { listen 127.0.0.1:$http; root $work/www; }
 END
+nginx=$pid
 mkdir -m 777 "$work/squid"
 cat >"$work/squid.conf" <<END
 http_port 127.0.0.1:$proxy
@@ -27,6 +28,8 @@ serve "$proxy" squid -N -f "$work/squid.conf" || exit 77
 get -x "http://127.0.0.1:$proxy" "$work/staging" "http://127.0.0.1:$http/big"
 is "through the proxy: done" "$outcome" "done"
 same "through the proxy: bytes" "$work/www/big"
+kill -QUIT "$nginx"
+wait "$nginx" # what it was asked is noted
 grep -q 'GET /big' "$work/access.log" || { echo "FAIL: nothing came through"; failed=1; }
 get -x "http://127.0.0.1:$proxy" "$work/staging" "https://127.0.0.1:$http/big"
 is "CONNECT is refused" "$outcome" connect
