@@ -433,7 +433,9 @@ def look_ended(mount):
     for name in os.listdir(mount + "/.xferfs/ended"):
         try:
             lines = read(mount, ".xferfs/ended", name).splitlines()
-        except FileNotFoundError:  # the oldest of a user's, forgotten for one that has ended meanwhile
+        except OSError as e:  # the oldest of a user's, forgotten for one that has ended meanwhile
+            if e.errno not in (errno.ENOENT, errno.ENODEV):
+                raise
             continue
         for line in lines:
             if line.startswith("state "):
