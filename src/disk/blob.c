@@ -222,9 +222,14 @@ static int make_dirs(const struct blobs *b, uint64_t serial, uint32_t file)
 	return mkdirat(b->dirfd, path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* A blob that a complete gave to a user, and that could not be placed then, he may still have open, with a lease
+ * on it (fcntl(2), F_SETLEASE): the open of another waits for him to give that back, up to lease-break-time. Not
+ * one with O_NONBLOCK, which else means nothing to a regular file. */
+#define BLOB_FLAGS (O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+
 int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool anew, int *ret_fd)
 {
-	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (anew ? O_TRUNC : 0);
+	int flags = O_RDWR | O_CREAT | BLOB_FLAGS | (anew ? O_TRUNC : 0);
 	char path[BLOB_PATH_LEN];
 
 	blob_path(serial, file, generation, path);
@@ -247,7 +252,7 @@ int blob_open_read(const struct blobs *b, uint64_t serial, uint32_t file, uint32
 	char path[BLOB_PATH_LEN];
 
 	blob_path(serial, file, generation, path);
-	int fd = openat(b->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(b->dirfd, path, O_RDONLY | BLOB_FLAGS);
 	if (fd < 0)
 		return -errno;
 	*ret_fd = fd;

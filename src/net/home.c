@@ -27,7 +27,9 @@ int home_open(const struct fetch_options *o, const char *name, int *ret_fd)
 	if (!S_ISREG(st.st_mode) || st.st_uid != o->uid)
 		return -EPERM;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", found);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Nor does the one thread of all transfers wait until he gives back a lease that he has on it (fcntl(2)).
+	 * While this descriptor is open he cannot have one that would keep libcurl. */
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	*ret_fd = take_fd(&fd);

@@ -10,7 +10,8 @@
 
 struct fetch_options;
 
-/* Opens NAME (relative: below the owner's home). -errno, -EPERM not his. */
+/* Opens NAME (relative: below the owner's home). -errno, -EPERM not his. Waits for nobody:
+ * -EAGAIN, another process has a lease on it. */
 int home_open(const struct fetch_options *o, const char *name, int *ret_fd);
 
 /* A path of FD that no other file has: libcurl uses a connection again when the paths of key and

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,26 @@ static void shards(void **state)
 	assert_int_equal(access(at(&area, "../staging/blobs/7"), F_OK), -1);
 }
 
+/* One who has it open since it was his: nobody waits until he gives back his lease. */
+static void leased(void **state)
+{
+	int holder, fd = -1;
+
+	make_blob(&area, 1);
+	holder = open(at(&area, "../staging/blobs/7/1.0"), O_RDWR | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN); /* how he is told that another wants it */
+	if (fcntl(holder, F_SETLEASE, F_WRLCK) < 0) {
+		close(holder);
+		skip(); /* the filesystem has none */
+	}
+	assert_int_equal(blob_open_read(area.blobs, SERIAL, 1, 0, &fd), -EAGAIN);
+	assert_int_equal(blob_open(area.blobs, SERIAL, 1, 0, true, &fd), -EAGAIN);
+	assert_true(stat_of(at(&area, "../staging/blobs/7/1.0")).st_size > 0);
+	close(holder);
+	assert_int_equal(blob_open_read(area.blobs, SERIAL, 1, 0, &fd), 0);
+	close(fd);
+}
+
 /* --- writing ----------------------------------------------------------------------------------- */
 
 /* Pieces of all sizes, two writers in one file: every byte where it belongs. */
@@ -270,6 +291,7 @@ int main(void)
 		TEST(sweep),
 		TEST(drop),
 		TEST(shards),
+		TEST(leased),
 		TEST(writers),
 		TEST(writers_where_all_is_cached),
 		TEST(small_file_takes_little_memory),
