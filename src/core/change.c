@@ -87,6 +87,15 @@ static int check_names(struct run *run, const char *what, size_t more, const str
 	return command_refuse(run, -EDQUOT, text);
 }
 
+static bool bring_login(const struct additions *a)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		if (source_has_login(&a->v[i].source))
+			return true;
+	}
+	return false;
+}
+
 int change_add(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct core *c = run->core;
@@ -98,6 +107,8 @@ int change_add(struct run *run, struct command *command, const struct creds *cre
 		return 0;
 	if (!command_privileged(c, creds) && run_job(run)->tally.files + a->n > c->options.config->files_per_job)
 		return command_refuse(run, -EDQUOT, "add: more files than [limits] files_per_job allows");
+	if (!command_owns(c, run_job(run), creds) && bring_login(a))
+		return command_refuse(run, -EPERM, "add: only the owner of the job may add a URL with user and password");
 	for (size_t i = 0; i < a->n; i++)
 		names += components(a->v[i].path);
 	r = check_names(run, "add", names, creds);

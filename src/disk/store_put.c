@@ -151,9 +151,22 @@ static int put_empty_version(struct row *row)
 	return run(row);
 }
 
+/* *RET: what the file's source is to be, its own or what was made of it in *STRIPPED. */
+static int draft_source(const struct files *files, uint32_t id, struct source *stripped, const struct source **ret)
+{
+	const struct source *source = file_source(files, id);
+	bool strip = files_draft_drops_login(files, id);
+	int r = strip ? source_without_login(source, stripped) : 0;
+
+	if (r == 0)
+		*ret = strip ? stripped : source;
+	return r;
+}
+
 static int put_node(struct store *s, uint64_t serial, const struct files *files, uint32_t id)
 {
 	cleanup_free char *extra = NULL;
+	cleanup_source struct source stripped = { .url = NULL };
 	struct row row = { .st = s->st[ST_PUT_FILE] };
 	const struct source *source = NULL;
 	const struct file *version = NULL;
@@ -162,9 +175,10 @@ static int put_node(struct store *s, uint64_t serial, const struct files *files,
 	if (!files_draft_node(files, id, &node))
 		return -EINVAL;
 	if (!node.is_dir) {
-		source = file_source(files, id);
 		version = file_draft(files, id);
-		int r = source->extra ? addline_format_extra(source, &extra) : 0;
+		int r = draft_source(files, id, &stripped, &source);
+		if (r == 0 && source->extra)
+			r = addline_format_extra(source, &extra);
 		if (r < 0)
 			return r;
 	}

@@ -38,6 +38,7 @@ struct source {
 };
 
 void source_release(struct source *s);
+#define cleanup_source __attribute__((__cleanup__(source_release)))
 
 /* One accepted line: a staged path and its source. */
 struct addition {

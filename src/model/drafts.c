@@ -26,23 +26,27 @@ static void ids_release(struct ids *s)
 	*s = (struct ids){ 0 };
 }
 
-static int ids_reserve(struct ids *s)
+static int ids_reserve(struct ids *s, size_t more)
 {
-	uint32_t cap = s->cap ? s->cap * 2 : 4;
+	size_t cap = s->cap ? s->cap : 4;
 	uint32_t *v;
 
-	if (s->n < s->cap)
+	if (more <= s->cap - s->n)
 		return 0;
+	while (cap < s->n + more)
+		cap *= 2;
+	if (cap > UINT32_MAX)
+		return -ENOMEM;
 	v = reallocarray(s->v, cap, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	s->v = v;
-	s->cap = cap;
+	s->cap = (uint32_t)cap;
 	return 0;
 }
 
-/* Adds V to the sums, or takes it out: unsigned arithmetic undoes itself exactly. */
-static void tally_count(struct tally *t, const struct file *v, bool add)
+/* Adds E with version V to the sums, or takes it out: unsigned arithmetic undoes itself exactly. */
+static void tally_count(struct tally *t, const struct entry *e, const struct file *v, bool add)
 {
 	uint32_t one = add ? 1 : UINT32_MAX;
 	uint64_t sign = add ? 1 : UINT64_MAX;
@@ -59,6 +63,7 @@ static void tally_count(struct tally *t, const struct file *v, bool add)
 		t->unknown += one;
 	else
 		t->total += sign * v->size;
+	t->logins += e->login == LOGIN_KEPT ? sign : 0;
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -72,10 +77,11 @@ static void note_change(struct files *f, uint32_t id, struct entry *e)
 	e->change = f->changed.n;
 }
 
-static int begin_change(struct files *f)
+/* N files may be noted then. */
+static int begin_change(struct files *f, size_t n)
 {
 	files_reap(f); /* or what it would free would be taken for a draft */
-	return ids_reserve(&f->changed);
+	return ids_reserve(&f->changed, n);
 }
 
 /* Takes back the newest node, a draft that is the last of the changed. */
@@ -107,7 +113,7 @@ static int make_step(struct files *f, uint32_t dir, const char *name, size_t len
 		return found_dir ? 0 : -ENOTDIR;
 	}
 	id = f->tree.count;
-	r = begin_change(f);
+	r = begin_change(f, 1);
 	if (r == 0)
 		r = tree_insert(&f->tree, id, dir, name, len, is_dir || !last);
 	if (r < 0)
@@ -139,6 +145,13 @@ static int make_path(struct files *f, const char *path, bool is_dir, uint32_t *r
 	return 0;
 }
 
+static void take_source(struct entry *e, struct source *source)
+{
+	e->source = *source;
+	e->login = source_has_login(source) ? LOGIN_KEPT : LOGIN_NONE;
+	*source = (struct source){ 0 };
+}
+
 int files_add(struct files *f, struct job *draft, const char *path, struct source *source,
 	uint32_t *ret_id)
 {
@@ -151,9 +164,8 @@ int files_add(struct files *f, struct job *draft, const char *path, struct sourc
 		return r;
 	e = tree_at(&f->tree, id);
 	e->now = &file_never_begun;
-	e->source = *source;
-	*source = (struct source){ 0 };
-	tally_count(&draft->tally, e->now, true);
+	take_source(e, source);
+	tally_count(&draft->tally, e, e->now, true);
 	*ret_id = id;
 	return 0;
 }
@@ -171,13 +183,13 @@ int files_set(struct files *f, struct job *draft, uint32_t id, struct file *vers
 
 	if (!e || e->is_dir)
 		return -ENOENT;
-	r = begin_change(f);
+	r = begin_change(f, 1);
 	if (r == 0)
 		r = version_new(version, &v);
 	if (r < 0)
 		return r;
-	tally_count(&draft->tally, core_version(e), false);
-	tally_count(&draft->tally, v, true);
+	tally_count(&draft->tally, e, core_version(e), false);
+	tally_count(&draft->tally, e, v, true);
 	version_free(e->draft);
 	e->draft = v;
 	note_change(f, id, e);
@@ -195,14 +207,32 @@ int files_remove(struct files *f, struct job *draft, uint32_t id)
 		return -ENOENT;
 	if (e->is_dir && e->children->kept)
 		return -ENOTEMPTY;
-	r = begin_change(f);
+	r = begin_change(f, 1);
 	if (r < 0)
 		return r;
 	if (!e->is_dir)
-		tally_count(&draft->tally, core_version(e), false);
+		tally_count(&draft->tally, e, core_version(e), false);
 	tree_at(&f->tree, e->parent)->children->kept--;
 	e->gone = true;
 	note_change(f, id, e);
+	return 0;
+}
+
+int files_drop_logins(struct files *f, struct job *draft)
+{
+	int r = begin_change(f, draft->tally.logins);
+
+	if (r < 0)
+		return r;
+	for (uint32_t id = NODE_ROOT + 1; draft->tally.logins && id < f->tree.count; id++) {
+		struct entry *e = core_entry(f, id);
+
+		if (!e || e->login != LOGIN_KEPT)
+			continue;
+		e->login = LOGIN_DROPPED;
+		draft->tally.logins--;
+		note_change(f, id, e);
+	}
 	return 0;
 }
 
@@ -235,9 +265,8 @@ int files_restore(struct files *f, struct job *j, const struct node *node, struc
 		return r;
 	}
 	e->now = v;
-	e->source = *source;
-	*source = (struct source){ 0 };
-	tally_count(&j->tally, v, true);
+	take_source(e, source);
+	tally_count(&j->tally, e, v, true);
 	f->visible++;
 	return 0;
 }
@@ -268,6 +297,13 @@ bool files_draft_is_gone(const struct files *f, uint32_t id)
 	return e && e->gone;
 }
 
+bool files_draft_drops_login(const struct files *f, uint32_t id)
+{
+	const struct entry *e = tree_at(&f->tree, id);
+
+	return e && e->login == LOGIN_DROPPED;
+}
+
 static void publish_one(struct files *f, uint32_t id, struct entry *e)
 {
 	bool is_new = id >= f->tree.published;
@@ -283,6 +319,10 @@ static void publish_one(struct files *f, uint32_t id, struct entry *e)
 	if (e->is_dir)
 		return;
 	f->visible += is_new;
+	if (e->login == LOGIN_DROPPED) {
+		source_strip_login(&e->source);
+		e->login = LOGIN_NONE;
+	}
 	if (e->draft) {
 		const struct file *replaced = e->now;
 
@@ -340,6 +380,8 @@ void files_drop_drafts(struct files *f)
 		if (e->gone)
 			tree_at(&f->tree, e->parent)->children->kept++;
 		e->gone = false;
+		if (e->login == LOGIN_DROPPED)
+			e->login = LOGIN_KEPT;
 	}
 	if (f->changed.cap > IDS_KEPT)
 		ids_release(&f->changed);
@@ -350,6 +392,8 @@ void files_drop_drafts(struct files *f)
 static void assert_file(const struct files *f, uint32_t id, const struct entry *e)
 {
 	assert(e->now && e->source.url);
+	assert((e->login != LOGIN_NONE) == source_has_login(&e->source));
+	assert(e->login != LOGIN_DROPPED || e->change);
 	assert(!e->running || id < f->tree.published);
 	if (e->now->state == FILE_TRANSFERRED && e->now->size != SIZE_UNKNOWN)
 		assert(file_got(e->now) == e->now->size);
@@ -394,7 +438,7 @@ void files_assert_sane(const struct files *f, const struct job *j)
 		bytes += e->running ? e->running->beyond : 0;
 		rate += e->running ? e->running->live.rate : 0;
 		if (!e->gone)
-			tally_count(&sum, core_version(e), true);
+			tally_count(&sum, e, core_version(e), true);
 	}
 	assert(drafts == f->changed.n && visible == f->visible);
 	assert(bytes == f->live_bytes && rate == f->live_rate);

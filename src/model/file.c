@@ -1,5 +1,8 @@
-/* One version of a file, and the words for its states (model/files.h, model/tree.h). */
+/* One version of a file, the words for its states, and logins in its source (model/files.h,
+ * model/tree.h). */
 #include "model/tree.h"
+
+#include "model/url.h"
 
 #include <errno.h>
 #include <string.h>
@@ -89,5 +92,65 @@ int version_new(struct file *version, const struct file **ret)
 	*v = *version;
 	memset(version, 0, sizeof(*version));
 	*ret = v;
+	return 0;
+}
+
+/* --- sources ---------------------------------------------------------------------------------- */
+
+bool source_has_login(const struct source *s)
+{
+	const struct source_extra *x = s->extra;
+
+	if (url_has_login(s->url))
+		return true;
+	for (size_t i = 0; x && i < x->nmirrors; i++) {
+		if (url_has_login(x->mirrors[i]))
+			return true;
+	}
+	return false;
+}
+
+void source_strip_login(struct source *s)
+{
+	struct source_extra *x = s->extra;
+
+	url_strip_login(s->url);
+	for (size_t i = 0; x && i < x->nmirrors; i++)
+		url_strip_login(x->mirrors[i]);
+}
+
+static int copy_extra(const struct source_extra *x, struct source *ret)
+{
+	struct source_extra *copy = ret->extra = malloc(sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *x;
+	copy->nmirrors = 0;
+	copy->mirrors = x->nmirrors ? calloc(x->nmirrors, sizeof(*copy->mirrors)) : NULL;
+	copy->ranges = x->nranges ? calloc(x->nranges, sizeof(*copy->ranges)) : NULL;
+	if ((x->nmirrors && !copy->mirrors) || (x->nranges && !copy->ranges))
+		return -ENOMEM;
+	for (; copy->nmirrors < x->nmirrors; copy->nmirrors++) {
+		copy->mirrors[copy->nmirrors] = strdup(x->mirrors[copy->nmirrors]);
+		if (!copy->mirrors[copy->nmirrors])
+			return -ENOMEM;
+	}
+	if (x->nranges)
+		memcpy(copy->ranges, x->ranges, x->nranges * sizeof(*copy->ranges));
+	return 0;
+}
+
+int source_without_login(const struct source *s, struct source *ret)
+{
+	struct source copy = { .url = strdup(s->url) };
+	int r = !copy.url ? -ENOMEM : s->extra ? copy_extra(s->extra, &copy) : 0;
+
+	if (r < 0) {
+		source_release(&copy);
+		return r;
+	}
+	source_strip_login(&copy);
+	*ret = copy;
 	return 0;
 }

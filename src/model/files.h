@@ -88,7 +88,11 @@ size_t files_node_count(const struct files *f);                  /* ids are belo
 
 const struct file *file_now(const struct files *f, uint32_t id);   /* published; NULL: not visible */
 const struct file *file_draft(const struct files *f, uint32_t id); /* core only: draft, else published; NULL: a directory, gone */
-const struct source *file_source(const struct files *f, uint32_t id);
+const struct source *file_source(const struct files *f, uint32_t id); /* published; of a new file its draft */
+
+/* A source and its logins: user and password in its URL or in a mirror's. */
+bool source_has_login(const struct source *s);
+int source_without_login(const struct source *s, struct source *ret); /* a copy, to source_release(); -ENOMEM */
 
 /* Live progress between saves: what a running transfer has written. LOCKED to set. */
 struct live {
@@ -118,6 +122,10 @@ int files_set(struct files *f, struct job *draft, uint32_t id, struct file *vers
  * -ENOENT, -EBUSY (the root), -ENOMEM. */
 int files_remove(struct files *f, struct job *draft, uint32_t id);
 
+/* A draft of every file that has a login without it; keeps DRAFT's tally. Costs nothing when none has.
+ * 0, or -ENOMEM and nothing is dropped. */
+int files_drop_logins(struct files *f, struct job *draft);
+
 /* Each id with a draft, for the store: AFTER NODE_ROOT starts; NODE_NONE at the end. In the order of
  * their first change; directories are among them (new: made by files_add on its way, or files_mkdir; or
  * gone), and a new parent comes before its children. One may be both new and gone. */
@@ -125,6 +133,7 @@ uint32_t files_next_draft(const struct files *f, uint32_t after);
 bool files_draft_node(const struct files *f, uint32_t id, struct node *ret); /* as files_node; not yet visible ones too */
 bool files_draft_is_new(const struct files *f, uint32_t id);
 bool files_draft_is_gone(const struct files *f, uint32_t id);
+bool files_draft_drops_login(const struct files *f, uint32_t id); /* it is source_without_login(file_source()) */
 void files_publish(struct files *f);     /* LOCKED: exchanges; freed versions are kept for files_reap */
 void files_reap(struct files *f);        /* frees what publish replaced; outside the lock */
 void files_drop_drafts(struct files *f); /* LOCKED */

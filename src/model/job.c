@@ -399,9 +399,12 @@ unsigned job_access(const struct job *j, const struct creds *c, uid_t daemon_uid
 int job_take_ownership(struct job *draft, const struct creds *owner)
 {
 	struct creds *copy = creds_copy(owner);
+	int r = copy ? files_drop_logins(draft->files, draft) : -ENOMEM;
 
-	if (!copy)
-		return -ENOMEM;
+	if (r < 0) {
+		creds_free(copy);
+		return r;
+	}
 	creds_free(draft->owner);
 	draft->owner = copy;
 	draft->uid = owner->uid;
@@ -426,7 +429,8 @@ bool job_acts_for_owner(const struct job *j)
 {
 	const struct props *p = &j->props;
 
-	return p->on_transferred == ON_TRANSFERRED_COMPLETE || p->headers || p->credentials || p->client_certificate;
+	return p->on_transferred == ON_TRANSFERRED_COMPLETE || p->headers || p->credentials || p->client_certificate ||
+		j->tally.logins;
 }
 
 void job_assert_sane(const struct job *j)
@@ -442,5 +446,5 @@ void job_assert_sane(const struct job *j)
 	assert(!j->transferred_at || !job_state_active(j->state));
 	assert(j->state != JOB_TRANSIENT_ERROR || j->trouble_since);
 	assert((uint64_t)t->transferred + t->failed + t->waiting + t->completed <= t->files);
-	assert(t->unknown <= t->files && t->unverified <= t->files && t->unsynced <= t->files);
+	assert(t->unknown <= t->files && t->unverified <= t->files && t->unsynced <= t->files && t->logins <= t->files);
 }

@@ -186,6 +186,7 @@ struct job {
 		uint32_t unsynced;     /* files with bytes that were not synced; or without any, but whole */
 		uint32_t unknown;      /* files of unknown size */
 		uint64_t bytes, total; /* saved bytes; sum of known sizes */
+		uint64_t logins;       /* files with a user or password in a URL; wide, so that nothing is padded */
 	} tally;
 	struct files *files;       /* shared by all versions of this job */
 };
@@ -200,10 +201,13 @@ DEFINE_CLEANUP(struct job *, job_free)
 int job_apply(struct job *draft, enum job_event event, int64_t wall, unsigned *ret_fx);
 /* What C may do with the job, as rwx bits; the daemon's own user counts as root: see DAEMON_UID. */
 unsigned job_access(const struct job *j, const struct creds *c, uid_t daemon_uid);
-/* TakeOwnership: uid becomes the owner; secret properties and the notify command are dropped, and it does
- * not complete by itself: what the last owner chose would be placed with the new one's rights. */
+/* TakeOwnership: uid becomes the owner; secret properties, the notify command and the logins in URLs are
+ * dropped, and it does not complete by itself: what the last owner chose would be placed with the new
+ * one's rights. 0, or -ENOMEM with the draft untouched. */
 int job_take_ownership(struct job *draft, const struct creds *owner);
 /* Whether the job uses secrets of its owner, or will act with his rights: whoever may choose its URLs,
- * its proxy or its destination then has both. */
+ * its proxy or its destination then has both. A login in a URL is the owner's like `credentials`: only
+ * he adds one. Another's would be given away to him and to whom he gives the job, and would shut out its
+ * giver with the rest of the group. */
 bool job_acts_for_owner(const struct job *j);
 void job_assert_sane(const struct job *j);

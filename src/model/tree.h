@@ -28,6 +28,13 @@ struct children {
 	uint32_t kept; /* without those to be removed: what the core sees */
 };
 
+/* Of the source's URLs; counted as the core sees it. */
+enum login {
+	LOGIN_NONE,
+	LOGIN_KEPT,
+	LOGIN_DROPPED, /* by a draft: publishing takes it out of the URLs */
+};
+
 /* One cache line. Flags are bytes of their own because the core writes `gone` without the lock
  * while readers look at the others. */
 struct entry {
@@ -45,6 +52,7 @@ struct entry {
 	bool is_dir;
 	bool present; /* false: an unused id, or removed */
 	bool gone;    /* core: removed by a draft */
+	uint8_t login; /* core: enum login */
 };
 
 struct tree {
@@ -81,6 +89,10 @@ extern const struct file file_never_begun;
 
 int version_new(struct file *version, const struct file **ret); /* takes VERSION's contents */
 void version_free(const struct file *v); /* not the constant; NULL does nothing */
+
+/* --- sources ---------------------------------------------------------------------------------- */
+
+void source_strip_login(struct source *s); /* in place: no allocation, so it may be done under the lock */
 
 /* --- files ------------------------------------------------------------------------------------ */
 

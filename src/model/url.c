@@ -169,12 +169,36 @@ int url_check(const char *url, const char *schemes)
 	return !schemes || scheme_allowed(parts.scheme, schemes) ? 0 : -EINVAL;
 }
 
+/* Also of what url_check refuses: host:port of a proxy, and text that is to be shown. */
+static const char *find_authority(const char *url)
+{
+	const char *authority = strstr(url, "://");
+
+	return authority ? authority + 3 : url;
+}
+
+bool url_has_login(const char *url)
+{
+	const char *authority = find_authority(url);
+
+	return skip_userinfo(authority) != authority;
+}
+
+void url_strip_login(char *url)
+{
+	char *authority = url + (find_authority(url) - url);
+	const char *host = skip_userinfo(authority);
+	size_t taken = (size_t)(host - authority), len = strlen(host);
+
+	memmove(authority, host, len);
+	memset(authority + len, 0, taken);
+}
+
 int url_display(const char *url, char **ret)
 {
 	cleanup_buf struct buf b = { 0 };
-	const char *authority = strstr(url, "://");
+	const char *authority = find_authority(url);
 
-	authority = authority ? authority + 3 : url;
 	buf_add(&b, url, (size_t)(authority - url));
 	buf_adds(&b, skip_userinfo(authority));
 	if (b.failed)

@@ -9,5 +9,9 @@
 int url_check(const char *url, const char *schemes);
 /* The URL without user and password, for world-readable places. To free(). */
 int url_display(const char *url, char **ret);
+/* Whether a user, with a password or without, stands before the host: a secret, as `credentials` are. */
+bool url_has_login(const char *url);
+/* Takes them out, in place: what url_display shows is left, and nothing else in the memory. */
+void url_strip_login(char *url);
 /* "scheme://host:port" lower-cased, port filled in: two URLs of one origin have the same. To free(). */
 int url_origin(const char *url, char **ret);

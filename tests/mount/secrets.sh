@@ -1,5 +1,5 @@
-# What root's daemon reads on a user's behalf are that user's files, and a connection that one user's key
-# has opened serves no other.
+# What root's daemon reads on a user's behalf are that user's files, a connection that one user's key has
+# opened serves no other, and a login in a URL goes where its owner sent it.
 . "$(dirname "$0")/lib.sh"
 need_root
 need openssl inotifywait
@@ -75,4 +75,52 @@ kill "$watcher"
 wait "$watcher" 2>/dev/null || :
 is "$(cat <&6)" "" "the fifo"
 exec 6<&-
+
+# A login in a URL, or in a mirror's, is as secret as `credentials`: who may command the job does not get it
+# by naming a proxy of his own, nor who is given the job
+server_start "$python" "$lib/secrets.py" 2>>"$T/origin.stderr"
+login=alice:hunter2@127.0.0.1:$port
+shared() {
+	as "$USER_A" sh -ec "mkdir '$M/$1'; echo '$2' >'$M/$1/add'"
+	chgrp "$(id -g "$USER_B")" "$M/$1"
+	as "$USER_A" chmod 770 "$M/$1"
+}
+for line in "http://$login/f" "http://127.0.0.1:1/f f mirror=http://$login/f"; do
+	shared lent "$line"
+	for command in "echo http://127.0.0.1:$port >'$M/lent/proxy'" "echo 'http://127.0.0.1:$port/g' >'$M/lent/add'" \
+		"rm '$M/lent/files/f'"; do
+		as "$USER_B" sh -c "$command" 2>/dev/null && fail "$command"
+		has "$(as "$USER_B" cat "$M/lent/refused")" "only the owner" "refused: $command"
+	done
+	as "$USER_B" sh -c "echo 1 >'$M/lent/resume'"
+	is "$(cat "$M/lent/wait")" transferred lent
+	is "$(cat "$M/lent/files/f")" "Basic $(printf alice:hunter2 | base64)" "the login"
+	rm "$M/lent/files/f"
+	as "$USER_B" sh -c "echo http://127.0.0.1:$port >'$M/lent/proxy'" || fail "proxy of a job without secrets"
+	as "$USER_B" sh -c "echo 'http://$login/f' >'$M/lent/add'" 2>/dev/null && fail "a login in another's job"
+	has "$(as "$USER_B" cat "$M/lent/refused")" "only the owner" "refused: a login in another's job"
+	rmdir "$M/lent"
+
+	shared given "$line"
+	chown "$USER_B" "$M/given"
+	[ -z "${line##*mirror*}" ] || { stop; start -o allow_other; }
+	as "$USER_B" sh -ec "echo http://127.0.0.1:$port >'$M/given/proxy'; echo 1 >'$M/given/resume'"
+	is "$(cat "$M/given/wait")" error given
+	is "$(value "$M/given/error" http_status)" 401 "asked without a login"
+	rmdir "$M/given"
+done
+# Nor does another host that the server sends us to, and nobody reads it
+shared moved "http://$login/to/http://localhost:$port/f"
+exec 4<"$M/moved/log"
+echo 1 >"$M/moved/resume"
+is "$(cat "$M/moved/wait")" error moved
+is "$(value "$M/moved/error" http_status)" 401 "the other host"
+grep -rs hunter2 "$M/moved" --exclude=log && fail "the password is shown by the job"
+readlink "$M/moved/sources/f" | grep hunter2 && fail "the password is shown by the link"
+rmdir "$M/moved"
+cat <&4 >"$T/moved.log" 2>/dev/null || :
+exec 4<&-
+has "$(cat "$T/moved.log")" trouble "the job's log"
+grep hunter2 "$T/moved.log" && fail "the password is in the log"
+grep -rs hunter2 "$M/.xferfs" "$T/stderr" --exclude=log && fail "the password is remembered"
 stop

@@ -235,6 +235,84 @@ static void live_progress(void **state)
 	finish(&t);
 }
 
+static uint32_t add_from(struct turn *t, const char *name, const char *url, const char *extra)
+{
+	struct source source = { .url = strdup(url) };
+	uint32_t id;
+
+	assert_int_equal(addline_parse_extra(extra, &source), 0);
+	assert_int_equal(files_add(t->files, t->draft, name, &source, &id), 0);
+	check(t);
+	return id;
+}
+
+static void assert_source(const struct source *s, const char *url, const char *extra)
+{
+	cleanup_free char *text = NULL;
+
+	assert_string_equal(s->url, url);
+	assert_int_equal(addline_format_extra(s, &text), 0);
+	assert_string_equal(text, extra);
+}
+
+#define MIRROR " md5=00112233445566778899aabbccddeeff size=100 mirror=https://m/x mirror=https://n/y range=0-9,20-"
+#define LOGGED " md5=00112233445566778899aabbccddeeff size=100 mirror=https://bob@m/x mirror=https://n/y range=0-9,20-"
+
+static void logins_are_dropped_by_a_draft(void **state)
+{
+	struct turn t = begin();
+	uint32_t plain = add_from(&t, "plain", "https://h/x@y", ""), own = add_from(&t, "own", "ftp://al:pw@h/x", "");
+	uint32_t mirror = add_from(&t, "d/mirror", "https://h/x", LOGGED), gone = add_from(&t, "gone", "ftp://a@h/x", "");
+	uint32_t changed = 0;
+
+	assert_int_equal(t.draft->tally.logins, 3);
+	assert_int_equal(set(&t, own, FILE_QUEUED, 5, 10), 0);
+	publish(&t);
+	assert_int_equal(t.now->tally.logins, 3);
+	assert_int_equal(files_remove(t.files, t.draft, gone), 0);
+	assert_int_equal(t.draft->tally.logins, 2);
+	assert_int_equal(set(&t, own, FILE_QUEUED, 6, 10), 0);
+	assert_int_equal(files_drop_logins(t.files, t.draft), 0);
+	check(&t);
+	assert_int_equal(t.draft->tally.logins, 0);
+	assert_source(file_source(t.files, own), "ftp://al:pw@h/x", ""); /* what readers see */
+	assert_false(files_draft_drops_login(t.files, plain));
+	for (uint32_t id = NODE_ROOT; (id = files_next_draft(t.files, id)) != NODE_NONE; changed++) {
+		cleanup_source struct source saved = { .url = NULL };
+
+		if (id == gone)
+			continue;
+		assert_true(files_draft_drops_login(t.files, id));
+		assert_int_equal(source_without_login(file_source(t.files, id), &saved), 0);
+		if (id == own)
+			assert_source(&saved, "ftp://h/x", "");
+		else
+			assert_source(&saved, "https://h/x", MIRROR);
+	}
+	assert_int_equal(changed, 3);
+	drop(&t);
+	assert_int_equal(t.draft->tally.logins, 3);
+	assert_source(file_source(t.files, mirror), "https://h/x", LOGGED);
+
+	assert_int_equal(files_drop_logins(t.files, t.draft), 0);
+	assert_int_equal(set(&t, own, FILE_QUEUED, 7, 10), 0);
+	publish(&t);
+	assert_int_equal(t.now->tally.logins, 0);
+	assert_source(file_source(t.files, plain), "https://h/x@y", "");
+	assert_source(file_source(t.files, own), "ftp://h/x", "");
+	assert_source(file_source(t.files, mirror), "https://h/x", MIRROR);
+	assert_int_equal(file_got(file_now(t.files, own)), 7);
+	assert_int_equal(files_drop_logins(t.files, t.draft), 0);
+	assert_int_equal(files_next_draft(t.files, NODE_ROOT), NODE_NONE);
+
+	/* A file that is new in the same turn. */
+	own = add_from(&t, "new", "ftp://al:pw@h/x", "");
+	assert_int_equal(files_drop_logins(t.files, t.draft), 0);
+	publish(&t);
+	assert_source(file_source(t.files, own), "ftp://h/x", "");
+	finish(&t);
+}
+
 /* What readdir returns goes on at an offset that may be of something removed meanwhile. */
 static void readdir_goes_on_after_removals(void **state)
 {
@@ -419,6 +497,7 @@ int main(void)
 		cmocka_unit_test(store_is_told_each_draft_once),
 		cmocka_unit_test(sums),
 		cmocka_unit_test(live_progress),
+		cmocka_unit_test(logins_are_dropped_by_a_draft),
 		cmocka_unit_test(readdir_goes_on_after_removals),
 		cmocka_unit_test(loading_keeps_ids),
 		cmocka_unit_test(versions_copy),

@@ -348,10 +348,47 @@ static void access_is_by_mode(void **state)
 	free_job(j);
 }
 
+static void a_job_acts_for_its_owner_with_any_secret_of_his(void **state)
+{
+	static const char *const props[][2] = {
+		{ "on_transferred", "complete" }, { "headers", "Cookie: x" }, { "credentials", "u:p" },
+		{ "client_certificate", "/c.pem" },
+	};
+	static const char *const lines[] = { "https://u:p@h/x", "sftp://u@h/x", "https://h/x mirror=ftp://u:p@m/x" };
+	const struct addline_rules rules = { .schemes = "https ftp sftp", .size_max = UINT64_MAX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(props); i++) {
+		const struct prop_rule *p = prop_find(props[i][0]);
+		struct job *j = new_job();
+		const char *reason;
+
+		assert_false(job_acts_for_owner(j));
+		assert_int_equal(p->set(p, &j->props, props[i][1], &reason), 0);
+		assert_true(job_acts_for_owner(j));
+		free_job(j);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct additions a = { 0 };
+		struct job *j = new_job();
+		char *reason;
+		uint32_t id;
+
+		assert_int_equal(addline_parse(lines[i], strlen(lines[i]), &rules, &a, &reason), 0);
+		assert_int_equal(files_add(j->files, j, "x", &a.v[0].source, &id), 0);
+		assert_true(job_acts_for_owner(j));
+		assert_int_equal(files_remove(j->files, j, id), 0);
+		assert_false(job_acts_for_owner(j));
+		additions_release(&a);
+		free_job(j);
+	}
+}
+
 static void taking_a_job_does_not_take_its_secrets(void **state)
 {
 	cleanup(creds_free) struct creds *thief = creds_new(2000, 2001, 022, 0, NULL);
+	struct source source = { .url = strdup("https://alice:secret@h/x") };
 	struct job *j = new_job();
+	uint32_t id;
 
 	j->props.headers = strdup("Cookie: x");
 	j->props.credentials = strdup("u:p");
@@ -359,7 +396,11 @@ static void taking_a_job_does_not_take_its_secrets(void **state)
 	j->props.notify = strdup("mail alice");
 	j->props.description = strdup("kept");
 	j->props.on_transferred = ON_TRANSFERRED_COMPLETE;
+	assert_int_equal(files_add(j->files, j, "x", &source, &id), 0);
 	assert_int_equal(job_take_ownership(j, thief), 0);
+	assert_false(job_acts_for_owner(j));
+	files_publish(j->files);
+	assert_string_equal(file_source(j->files, id)->url, "https://h/x");
 	assert_int_equal(j->uid, 2000);
 	assert_int_equal(j->gid, 2001);
 	assert_int_equal(j->owner->uid, 2000);
@@ -388,6 +429,7 @@ int main(void)
 		cmocka_unit_test(any_course_of_events_is_sane),
 		cmocka_unit_test(a_clone_shares_only_the_files),
 		cmocka_unit_test(access_is_by_mode),
+		cmocka_unit_test(a_job_acts_for_its_owner_with_any_secret_of_his),
 		cmocka_unit_test(taking_a_job_does_not_take_its_secrets),
 	};
 

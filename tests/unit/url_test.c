@@ -49,6 +49,7 @@ static void accepted(void **state)
 	assert_int_equal(url_check(url, SCHEMES), 0);
 }
 
+/* What is shown has no login, and is what stripping leaves; the memory behind it keeps nothing. */
 static void passwords_are_not_shown(void **state)
 {
 	static const struct {
@@ -67,10 +68,18 @@ static void passwords_are_not_shown(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char *shown;
+		size_t len = strlen(cases[i].url);
+		char *shown, *stripped = strdup(cases[i].url);
 
 		assert_int_equal(url_display(cases[i].url, &shown), 0);
 		assert_string_equal(shown, cases[i].shown);
+		assert_int_equal(url_has_login(cases[i].url), strcmp(cases[i].url, shown) != 0);
+		assert_false(url_has_login(shown));
+		url_strip_login(stripped);
+		assert_string_equal(stripped, shown);
+		for (size_t at = strlen(shown); at <= len; at++)
+			assert_int_equal(stripped[at], '\0');
+		free(stripped);
 		free(shown);
 	}
 }
