@@ -7,11 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define STATUS_MAX (1 << 20) /* of /proc/PID/status: 65536 groups fit */
 #define GROUPS_MAX 65536
+/* How many of a process's descriptors are looked at: a shell, which makes copies, has a handful. Each costs as much
+ * as a small request, a process may have a million, and others wait for this thread. */
+#define LINKS_MAX 64
+#define LINK_ENTRY 24 /* of getdents64(2), with a name of up to four digits */
 
 static size_t parse_groups(const char *text, gid_t *groups, size_t max)
 {
@@ -252,25 +257,27 @@ static char *tail_of(struct handle *h)
 
 bool handle_is_copied(struct handle *h, pid_t pid)
 {
+	alignas(struct dirent64) char entries[LINKS_MAX * LINK_ENTRY];
 	cleanup_free char *tail = tail_of(h);
+	cleanup_close int dir = -1;
 	char path[64], target[PATH_MAX + 1];
-	struct dirent *entry;
+	const struct dirent64 *entry;
 	bool found = false;
-	DIR *dir;
+	ssize_t size;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	dir = tail && pid > 0 ? opendir(path) : NULL;
-	if (!dir)
-		return false;
+	dir = tail && pid > 0 ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	size = dir >= 0 ? getdents64(dir, entries, sizeof(entries)) : 0;
 	/* Only the links are read: to look at the files would be a request to ourselves. */
-	while (!found && (entry = readdir(dir))) {
-		ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, PATH_MAX);
+	for (ssize_t at = 0; at < size && !found; at += entry->d_reclen) {
+		ssize_t n;
 
+		entry = (const struct dirent64 *)(entries + at);
+		n = readlinkat(dir, entry->d_name, target, PATH_MAX);
 		if (n > 0) {
 			target[n] = '\0';
 			found = ends_with(target, tail);
 		}
 	}
-	closedir(dir);
 	return found;
 }

@@ -126,7 +126,8 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi)
 void handle_reply_open(struct handle *h, fuse_req_t req, struct fuse_file_info *fi);
 
 /* Whether process PID has H open: dash makes and closes a copy for each `printf ... >&4`, and FLUSH does
- * not say who closes. False when that cannot be seen. */
+ * not say who closes. False when that cannot be seen, or not among the first of many descriptors: then the
+ * unfinished line is taken at this close, as of one who has no copy. */
 bool handle_is_copied(struct handle *h, pid_t pid);
 
 /* --- a request given to the core (ask.c) -------------------------------------------------------- */
