@@ -154,12 +154,11 @@ static struct place parent_of(const struct queue *q, struct place p)
 	return (struct place) { PLACE_ROOT };
 }
 
-static void list_locked(struct listing *l, const struct queue *q, uint64_t offset)
+static void list_all(struct listing *l, const struct queue *q, uint64_t offset)
 {
 	struct place dir = l->dir->place;
 	uint64_t at = offset > FIRST_OFFSET ? offset - FIRST_OFFSET : 0;
 
-	l->queue = q;
 	if (offset < 1 && !list(l, ".", dir, S_IFDIR, 1))
 		return;
 	if (offset < 2 && !list(l, "..", parent_of(q, dir), S_IFDIR, 2))
@@ -188,6 +187,16 @@ static void list_locked(struct listing *l, const struct queue *q, uint64_t offse
 	}
 }
 
+/* The kernel has judged the mode when the directory was opened; names come to it later, too. */
+static int list_locked(struct listing *l, const struct queue *q, uint64_t offset)
+{
+	if (!handle_may_read_locked(l->dir, q))
+		return -EACCES;
+	l->queue = q;
+	list_all(l, q, offset);
+	return 0;
+}
+
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	cleanup(creds_free) struct creds *creds = creds_of_reader(req);
@@ -199,7 +208,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	r = creds ? handle_new(fs_of(req), place, creds, &h) : -ENOMEM;
+	r = creds ? handle_new(fs_of(req), place, 0777, creds, &h) : -ENOMEM;
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
@@ -212,14 +221,18 @@ static void reply_listing(fuse_req_t req, size_t size, off_t off, struct fuse_fi
 {
 	cleanup_free char *data = malloc(size);
 	struct listing l = { .req = req, .dir = handle_of(fi), .data = data, .size = size, .plus = plus };
+	int r;
 
 	if (!data) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	list_locked(&l, core_read_lock(fs_of(req)->core), (uint64_t)off);
+	r = list_locked(&l, core_read_lock(fs_of(req)->core), (uint64_t)off);
 	core_read_unlock(fs_of(req)->core);
-	fuse_reply_buf(req, data, l.used);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_buf(req, data, l.used);
 }
 
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)

@@ -78,7 +78,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (r == 0) {
 		creds = (fi->flags & O_ACCMODE) == O_RDONLY ? creds_of_reader(req) : creds_of_asker(req);
-		r = creds ? handle_new(fs, place, creds, &h) : -ENOMEM;
+		r = creds ? handle_new(fs, place, place.kind == PLACE_FILE ? STAGED_MODE : row.mode, creds, &h) : -ENOMEM;
 	}
 	if (r < 0) {
 		fuse_reply_err(req, -r);
@@ -449,29 +449,49 @@ static bool has_changed(struct fs *fs, uint64_t serial, uint64_t seen)
 	return changed;
 }
 
+/* Who waits on H from now on; NULL: nobody. */
+static void set_poller(struct handle *h, struct fuse_pollhandle *ph)
+{
+	struct fuse_pollhandle *old;
+
+	pthread_mutex_lock(&h->lock);
+	old = h->ph;
+	h->ph = ph;
+	pthread_mutex_unlock(&h->lock);
+	if (old)
+		fuse_pollhandle_destroy(old);
+}
+
+/* Who may not read it any more has an error to read, and is not told of what else changes. */
+static bool has_news(struct handle *h)
+{
+	uint64_t seen;
+
+	if (!handle_may_read(h)) {
+		set_poller(h, NULL);
+		return true;
+	}
+	pthread_mutex_lock(&h->lock);
+	seen = h->seen;
+	pthread_mutex_unlock(&h->lock);
+	return has_changed(h->fs, h->place.serial, seen);
+}
+
 void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *ph)
 {
 	cleanup(handle_put) struct handle *h = handle_get(handle_of(fi));
 	unsigned events = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
-	struct fuse_pollhandle *old = ph;
-	uint64_t seen;
 
 	/* Never ENOSYS: the kernel would not ask again, for no file of the mount. */
 	if (h->row.polls) {
-		pthread_mutex_lock(&h->lock);
-		seen = h->seen;
-		old = NULL;
-		if (ph) {
-			old = h->ph;
-			h->ph = ph;
-		}
-		pthread_mutex_unlock(&h->lock);
+		if (ph)
+			set_poller(h, ph);
 		/* Looked at after the handle is there: a change in between wakes. */
 		events = POLLIN | POLLRDNORM;
-		if (has_changed(h->fs, h->place.serial, seen))
+		if (has_news(h))
 			events |= POLLPRI | POLLERR;
+	} else if (ph) {
+		fuse_pollhandle_destroy(ph);
 	}
-	if (old)
-		fuse_pollhandle_destroy(old);
 	fuse_reply_poll(req, events);
 }

@@ -142,22 +142,26 @@ bool handle_keep(struct handle *h, size_t bytes)
 
 /* --- handles -------------------------------------------------------------------------------------- */
 
+bool handle_may_read_locked(const struct handle *h, const struct queue *q)
+{
+	const struct job *j = h->guest ? queue_find(q, h->place.serial) : NULL;
+
+	/* What is left of an ended job he may read to its end. */
+	return !j || creds_access(h->creds, j->uid, j->gid, j->mode & h->mode) & 4;
+}
+
 bool handle_may_read(const struct handle *h)
 {
-	bool staged = h->place.kind == PLACE_FILE, may = true;
-	const struct job *j;
+	bool may;
 
-	if ((!staged && h->place.kind != PLACE_ROW) || !h->guest)
+	if (!h->guest)
 		return true;
-	j = queue_find(core_read_lock(h->fs->core), h->place.serial);
-	/* What is left of an ended job he may read to its end. */
-	if (j)
-		may = creds_access(h->creds, j->uid, j->gid, j->mode & (staged ? 0400 : h->row.mode)) & 4;
+	may = handle_may_read_locked(h, core_read_lock(h->fs->core));
 	core_read_unlock(h->fs->core);
 	return may;
 }
 
-int handle_new(struct fs *fs, struct place place, struct creds *creds, struct handle **ret)
+int handle_new(struct fs *fs, struct place place, mode_t mode, struct creds *creds, struct handle **ret)
 {
 	bool bound = creds->uid != 0 && creds->uid != core_daemon_uid(fs->core);
 	struct handle *h = calloc(1, sizeof(*h));
@@ -165,7 +169,7 @@ int handle_new(struct fs *fs, struct place place, struct creds *creds, struct ha
 
 	if (!h)
 		return -ENOMEM;
-	*h = (struct handle) { .fs = fs, .place = place, .creds = creds, .fd = -1, .refs = 1 };
+	*h = (struct handle) { .fs = fs, .place = place, .mode = mode, .creds = creds, .fd = -1, .refs = 1 };
 	pthread_mutex_lock(&fs->lock);
 	if (bound)
 		r = guest_enter(fs, creds->uid, &h->guest);

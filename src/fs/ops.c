@@ -17,7 +17,6 @@
 
 #define DIR_MODE (S_IFDIR | 0777)
 #define LINK_MODE (S_IFLNK | 0777)
-#define STAGED_MODE (S_IFREG | 0400)
 #define BLOCK 512
 
 /* --- attributes --------------------------------------------------------------------------------- */
@@ -70,7 +69,7 @@ static int attr_node(const struct job *j, struct place place, struct stat *st)
 	if (node.is_dir) {
 		attr_job(j, st, DIR_MODE);
 	} else if (place.kind == PLACE_FILE) {
-		attr_job(j, st, STAGED_MODE);
+		attr_job(j, st, S_IFREG | STAGED_MODE);
 		attr_staged(j, place.id, st);
 	} else {
 		attr_job(j, st, LINK_MODE);

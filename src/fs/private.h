@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 
 #define CREDS_UMASK_DEFAULT 022
+#define STAGED_MODE 0400 /* of what is in files/ */
 
 /* How long the kernel may keep names and attributes without asking, in seconds. What is static lives as
  * long as the directory it is in, and never changes. A job's directories keep theirs until forget_job_dirs
@@ -93,6 +94,7 @@ struct handle {
 	struct fs *fs;
 	struct place place;
 	struct ctl row;             /* of control files */
+	mode_t mode;                /* below a job: what the job's mode leaves of it counts */
 	struct creds *creds;        /* of the opener */
 	int fd;                     /* files/: the blob; else -1 */
 	uint32_t generation;        /* files/: of the blob */
@@ -109,12 +111,14 @@ struct handle {
 	struct fuse_pollhandle *ph; /* lock: of the poll that waits */
 };
 
-/* One reference is the caller's, for fi->fh. Takes CREDS on success. -ENOMEM; -EDQUOT: he has too many. */
-int handle_new(struct fs *fs, struct place place, struct creds *creds, struct handle **ret);
+/* One reference is the caller's, for fi->fh. MODE: of PLACE, before the job's. Takes CREDS on success. -ENOMEM;
+ * -EDQUOT: he has too many. */
+int handle_new(struct fs *fs, struct place place, mode_t mode, struct creds *creds, struct handle **ret);
 /* Whether H may keep BYTES of text, instead of what it kept. */
 bool handle_keep(struct handle *h, size_t bytes);
 /* Whether its opener may still read what H is of: the mode or the owner may have changed since. */
 bool handle_may_read(const struct handle *h);
+bool handle_may_read_locked(const struct handle *h, const struct queue *q); /* under the read lock */
 struct handle *handle_get(struct handle *h);
 void handle_put(struct handle *h); /* the last one frees */
 DEFINE_CLEANUP(struct handle *, handle_put)

@@ -34,12 +34,19 @@ static void reply_stream(struct ask *a)
 	buf_consume(text, n);
 }
 
+/* How a wait has ended for one who may have lost the right to read meanwhile. */
+static int end_of_wait(const struct ask *a, int err)
+{
+	return err == 0 && !handle_may_read(a->handle) ? -EACCES : err;
+}
+
 /* --- wait --------------------------------------------------------------------------------------- */
 
 static void wait_done(struct ask *a, int err, const struct answer *answer)
 {
 	struct handle *h = a->handle;
 
+	err = end_of_wait(a, err);
 	if (err < 0) {
 		ask_fail(a, err);
 		return;
@@ -122,6 +129,7 @@ static void log_read(struct ask *a);
 
 static void log_done(struct ask *a, int err, const struct answer *answer)
 {
+	err = end_of_wait(a, err);
 	/* The job has ended, or the service ends: perhaps there is a last event, then the end of the file. */
 	if (err == -ENODEV)
 		a->nonblock = true;
@@ -324,6 +332,7 @@ static void follow_read(struct ask *a);
 
 static void follow_done(struct ask *a, int err, const struct answer *answer)
 {
+	err = end_of_wait(a, err);
 	a->err = err;
 	if (err < 0 && err != -ENODEV)
 		ask_fail(a, err);
