@@ -73,6 +73,7 @@ static struct order *make_placing(struct run *run, const struct job *job, enum o
 	o->conflict = job->props.on_conflict;
 	o->commit = job->props.commit;
 	o->fresh = !run->place_again;
+	o->copies = o->creds && o->creds->uid != job->uid && o->creds->uid != run->core->options.daemon_uid;
 	for (uint32_t id = files_next_file(job->files, NODE_ROOT); id != NODE_NONE; id = files_next_file(job->files, id)) {
 		const struct file *f = file_now(job->files, id);
 		struct order_file *of = &o->files[n];
@@ -228,6 +229,7 @@ static void prepare_done(struct run *run, struct order *o)
 	draft = run_edit(run);
 	run->save = true; /* before anything gets its name */
 	if (!draft || !noted) { /* out of memory: once more, or what could not be prepared would pass for what is */
+		run->place_again = true;
 		run->place = PLACE_WANTED;
 		return;
 	}

@@ -112,7 +112,7 @@ struct run {
 	int64_t synced_at;
 	uint32_t verifying;
 	enum place place;
-	bool place_again;        /* begun by a daemon that has ended */
+	bool place_again;        /* begun before: by a daemon that has ended, or without memory to note it */
 	int place_err;           /* the first errno */
 	uid_t ended_by;
 	unsigned leftovers;      /* temporary files that could not be deleted */

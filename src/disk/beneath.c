@@ -161,7 +161,7 @@ int beneath_not_in(int root, int fd, const struct stat *dir)
 /* One descriptor per level, and some stack: who nests deeper keeps his leftovers. */
 #define DEPTH_MAX 256
 
-static void remove_at(int dirfd, const char *name, unsigned depth, unsigned *leftovers);
+static void remove_at(int dirfd, const char *name, const struct stat *only, unsigned depth, unsigned *leftovers);
 
 static void empty_dir(int fd, unsigned depth, unsigned *leftovers)
 {
@@ -174,25 +174,46 @@ static void empty_dir(int fd, unsigned depth, unsigned *leftovers)
 	}
 	while ((e = readdir(dir)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			remove_at(dirfd(dir), e->d_name, depth, leftovers);
+			remove_at(dirfd(dir), e->d_name, NULL, depth, leftovers);
 	closedir(dir);
 }
 
-static void remove_at(int dirfd, const char *name, unsigned depth, unsigned *leftovers)
+static void remove_at(int dirfd, const char *name, const struct stat *only, unsigned depth, unsigned *leftovers)
 {
-	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+	struct stat st;
+
+	if (!only && (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT))
 		return;
 	/* EISDIR, or EPERM as POSIX has it: a directory, perhaps. */
 	int fd = depth < DEPTH_MAX ? openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	if (fd >= 0 && only && (fstat(fd, &st) < 0 || !same_file(&st, only))) {
+		close(fd);
+		++*leftovers;
+		return;
+	}
 	if (fd >= 0)
 		empty_dir(fd, depth + 1, leftovers);
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		++*leftovers;
 }
 
-void beneath_remove(int dirfd, const char *name, unsigned *leftovers)
+void beneath_remove(int dirfd, const char *name, const struct stat *only, unsigned *leftovers)
 {
-	remove_at(dirfd, name, 0, leftovers);
+	remove_at(dirfd, name, only, 0, leftovers);
+}
+
+int beneath_unlink(int root, const char *path, int flags)
+{
+	const char *slash = strrchr(path, '/');
+	cleanup_free char *dir = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	cleanup_close int fd = -1;
+
+	if (!dir)
+		return -ENOMEM;
+	int r = open_beneath(root, dir, O_PATH | O_DIRECTORY, &fd);
+	if (r < 0)
+		return r;
+	return unlinkat(fd, slash ? slash + 1 : path, flags) < 0 ? -errno : 0;
 }
 
 /* --- temporary names --------------------------------------------------------------------------- */

@@ -21,9 +21,11 @@ int beneath_stat(int root, const char *path, struct stat *ret);
 /* -EACCES: the directory FD is the one that DIR describes, or below it. With the daemon's own
  * credentials, who alone may rename what is in DIR. */
 int beneath_not_in(int root, int fd, const struct stat *dir);
-/* Deletes what NAME in DIRFD is, directories with all that is in them; links are not followed. What could
- * not be deleted is counted. */
-void beneath_remove(int dirfd, const char *name, unsigned *leftovers);
+/* unlinkat(2) of PATH, a file or with AT_REMOVEDIR a directory. */
+int beneath_unlink(int root, const char *path, int flags);
+/* Deletes the directory NAME in DIRFD with all that is in it, if it is the one that ONLY describes (NULL:
+ * whichever it is); links are not followed. What could not be deleted is counted. */
+void beneath_remove(int dirfd, const char *name, const struct stat *only, unsigned *leftovers);
 
 /* ".NAME.xferfs-SERIAL-FILE", NAME shortened when the whole would be too long; FILE TEMP_TREE: without it.
  * Serials are never reused, so such a name is ours. */

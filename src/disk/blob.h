@@ -37,6 +37,7 @@ bool blobs_uncached(const struct blobs *b); /* whether its filesystem can be wri
 dev_t blobs_dev(const struct blobs *b);
 
 #define BLOB_SHARD 64u
+#define BLOB_SCRATCH UINT32_MAX /* instead of a file's id: the job's empty file, to try things with */
 
 /* Opens the blob read-write, O_CLOEXEC; it and its directories are made when they are missing. ANEW: bytes
  * that a crash left in it belong to nothing that is known, and go. It is made with the mode that most

@@ -21,6 +21,12 @@ enum way {
 	WAY_COPY,    /* another filesystem, or one without links */
 };
 
+/* Of a blob whose name others may see before it is placed. */
+struct shown {
+	bool yes;
+	struct timespec mtime; /* before */
+};
+
 struct placing {
 	struct order *o;
 	const struct blobs *blobs;
@@ -33,6 +39,8 @@ struct placing {
 	size_t n;
 	struct durable durable;
 	bool *moved;   /* of files[]: their blob was renamed, so there is none to delete */
+	struct shown *shown; /* of files[] */
+	int scratch;   /* BLOB_SCRATCH; -1: not made */
 	/* The directory at hand, of all files with that dirname. */
 	const struct order_file *entered; /* one of them; NULL: none is at hand */
 	int dirfd;     /* O_PATH; -1: could not be opened, dir_err */
@@ -67,6 +75,11 @@ int placing_open_blob(const struct placing *p, struct order_file *f, struct stat
 int placing_mark(const struct placing *p, const struct order_file *f, bool durable);
 int placing_unmark(const struct placing *p, const struct order_file *f);
 bool placing_marked(const struct stat *blob);
+/* F's blob, of which ST is true, is about to have a name in a directory that others may come into. */
+void placing_show(struct placing *p, const struct order_file *f, const struct stat *st);
+/* F's blob was shown and could not be placed: it is the daemon's again. False, and F is lost: somebody has
+ * changed it, or still can, for who has it open for writing keeps that whatever becomes of its mode. */
+bool placing_take_back(struct placing *p, struct order_file *f);
 /* All files of `sorted` that have no error yet get ERR. */
 void placing_fail(struct placing *p, int err);
 /* F is durable in its place: the blob goes. */
@@ -79,5 +92,6 @@ int rename_new(int from_dir, const char *from, int to_dir, const char *to);
 
 /* tree.c; called by prepare_perform and place_perform */
 int tree_base(const struct order *o, char **ret); /* path of the prepared tree */
-int tree_clear(struct placing *p);                /* before PREPARE, or to undo it */
+int tree_begin(struct placing *p);                /* before PREPARE: -EEXIST: the name is taken */
+int tree_clear(struct placing *p);                /* undoes PREPARE; -EEXIST: not all of it is ours */
 void tree_place(struct placing *p);

@@ -75,7 +75,8 @@ struct order {
 	char *destination;      /* relative to the destination tree's root; "." */
 	enum on_conflict conflict;
 	enum commit_mode commit;
-	bool fresh;             /* in of PLACE: what PREPARE has found a moment ago; none was placed before */
+	bool fresh;             /* no run that was killed has left anything, and what PREPARE finds PLACE will find */
+	bool copies;            /* in of PREPARE: the caller is neither the job's owner nor the daemon's user */
 	/* The mover's own */
 	struct order *next, *bucket, *behind; /* of those that are ready; of the first of each job; of the job */
 	struct order *last;     /* of the job, in its first one */

