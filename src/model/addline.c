@@ -55,10 +55,14 @@ static void add_excerpt(struct buf *out, const char *text)
 	buf_adds(out, len > EXCERPT_MAX ? "...'" : "'");
 }
 
+/* What is refused is read by more than its author. It need not be a URL, so where a password in it ends
+ * nobody can say, only that it ends before the last '@'. */
 static int refuse(struct parser *p, int err, const char *subject, const char *sentence)
 {
+	const char *at = subject ? strrchr(subject, '@') : NULL;
+
 	if (subject)
-		add_excerpt(&p->reason, subject);
+		add_excerpt(&p->reason, at ? at + 1 : subject);
 	buf_printf(&p->reason, "%s%s", subject ? " " : "", sentence);
 	return err;
 }
@@ -161,13 +165,12 @@ static int check_url(struct parser *p, const char *url)
 
 	if (!url_check(url, p->rules->schemes))
 		return 0;
-	/* What is refused is read by more than its author: without user and password. */
+	if (strlen(url) > URL_LEN_MAX)
+		return refuse(p, -EINVAL, url, "is too long for a URL");
+	if (url_check(url, NULL))
+		return refuse(p, -EINVAL, url, "is not a URL like https://host/path");
 	if (url_display(url, &shown) < 0)
 		return -ENOMEM;
-	if (strlen(url) > URL_LEN_MAX)
-		return refuse(p, -EINVAL, shown, "is too long for a URL");
-	if (url_check(url, NULL))
-		return refuse(p, -EINVAL, shown, "is not a URL like https://host/path");
 	add_excerpt(&p->reason, shown);
 	buf_printf(&p->reason, " has a scheme that is not allowed; allowed: %s", p->rules->schemes);
 	return -EINVAL;

@@ -113,6 +113,29 @@ static void all_keys(void **state)
 	additions_release(&a);
 }
 
+/* `refused` is read by more than its author: no password is in it, wherever it stands and whatever it is
+ * made of. */
+static void refusals_do_not_tell_passwords(void **state)
+{
+	static const char *const lines[] = {
+		"gopher://u:secret@h/x", "https://u:sec/ret@h/x", "https://u:sec?ret@h/x", "https://u:sec#ret@h/x",
+		"\"https://u:sec ret@h/x\"", "u:sec:ret@h", "https://h/x https://u:secret@h/y",
+		"https://h/x y https://u:secret@h/y", "https://h/x Mirror=https://u:secret@h/y",
+		"https://h/x mirror=https://u:sec/ret@h/y",
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct additions a = { 0 };
+		char *reason = NULL;
+
+		assert_int_equal(addline_parse(lines[i], strlen(lines[i]), &rules, &a, &reason), -EINVAL);
+		assert_non_null(strstr(reason, "line 1: '"));
+		if (strstr(reason, "sec") || strstr(reason, "ret"))
+			fail_msg("%s", reason);
+		free(reason);
+	}
+}
+
 /* The whole is refused, the line is named, and nothing is left behind. */
 static void refusals(void **state)
 {
@@ -263,6 +286,7 @@ int main(void)
 		cmocka_unit_test(lines),
 		cmocka_unit_test(all_keys),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(refusals_do_not_tell_passwords),
 		cmocka_unit_test(nul_bytes),
 		cmocka_unit_test(reasons_stay_short_and_on_one_line),
 		cmocka_unit_test(extras_survive_the_store),
