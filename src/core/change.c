@@ -4,6 +4,7 @@
 #include "core/state.h"
 
 #include "base/log.h"
+#include "model/url.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -164,6 +165,12 @@ int change_remove(struct run *run, struct command *command, const struct creds *
 
 /* --- properties ------------------------------------------------------------------------------- */
 
+/* The owner's to set: by its name, or with this value. */
+static bool is_owners(const struct prop_rule *prop, const char *text)
+{
+	return !(prop->mode & 022) || (prop->login && url_has_login(text));
+}
+
 int change_prop(struct run *run, struct command *command, const struct creds *creds)
 {
 	const struct prop_rule *prop = command->prop;
@@ -171,7 +178,7 @@ int change_prop(struct run *run, struct command *command, const struct creds *cr
 	cleanup_free char *text = NULL;
 	int r;
 
-	if (!(prop->mode & 022) && !command_owns(run->core, run_job(run), creds))
+	if (is_owners(prop, command->text) && !command_owns(run->core, run_job(run), creds))
 		return command_refuse(run, -EPERM, "only the owner of the job may set this");
 	r = command_may(run, EV_CHANGE, prop->name);
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include "model/job.h"
 
 #include "model/files.h"
+#include "model/url.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -413,14 +414,16 @@ int job_take_ownership(struct job *draft, const struct creds *owner)
 	draft->props.on_transferred = ON_TRANSFERRED_HOLD;
 	for (size_t i = 0; i < prop_count; i++) {
 		const struct prop_rule *p = &prop_rules[i];
+		char **field;
 
-		if (p->secret) {
-			char **field = (char **)((char *)&draft->props + p->offset);
-
-			assert(p->text);
-			free(*field);
-			*field = NULL;
-		}
+		if (!p->secret && !p->login)
+			continue;
+		assert(p->text);
+		field = (char **)((char *)&draft->props + p->offset);
+		if (p->secret)
+			free(take_ptr(*field));
+		else if (*field)
+			url_strip_login(*field);
 	}
 	return 0;
 }
@@ -430,7 +433,7 @@ bool job_acts_for_owner(const struct job *j)
 	const struct props *p = &j->props;
 
 	return p->on_transferred == ON_TRANSFERRED_COMPLETE || p->headers || p->credentials || p->client_certificate ||
-		j->tally.logins;
+		(p->proxy && url_has_login(p->proxy)) || j->tally.logins;
 }
 
 void job_assert_sane(const struct job *j)

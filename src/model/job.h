@@ -120,6 +120,7 @@ struct prop_rule {
 	mode_t mode; /* 0666, 0644 (the owner's to set), 0600 (secret to others), 0200 (never shown); masked by
 	              * the job's mode */
 	bool secret; /* dropped by chown */
+	bool login;  /* a URL; user and password in it are the owner's alone to give, and dropped by chown */
 	bool text;   /* the field is a char *, NULL when it is the default */
 	bool lines;  /* of several lines, which may be written one by one */
 	/* Checks TEXT and sets the field; 0, -EINVAL, -ERANGE, -E2BIG, -EOPNOTSUPP; *ret_reason: a sentence (static). */
@@ -206,8 +207,8 @@ unsigned job_access(const struct job *j, const struct creds *c, uid_t daemon_uid
  * one's rights. 0, or -ENOMEM with the draft untouched. */
 int job_take_ownership(struct job *draft, const struct creds *owner);
 /* Whether the job uses secrets of its owner, or will act with his rights: whoever may choose its URLs,
- * its proxy or its destination then has both. A login in a URL is the owner's like `credentials`: only
- * he adds one. Another's would be given away to him and to whom he gives the job, and would shut out its
+ * its proxy or its destination then has both. A login in a URL, the proxy's too, is the owner's like
+ * `credentials`: only he gives one. Another's would be given away to him and to whom he gives the job, and would shut out its
  * giver with the rest of the group. */
 bool job_acts_for_owner(const struct job *j);
 void job_assert_sane(const struct job *j);

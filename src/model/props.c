@@ -428,7 +428,7 @@ const struct prop_rule prop_rules[] = {
 	{ "credentials", 0200, .secret = true, .set = set_credentials, .show = show_nothing,
 	  AT(credentials), .text = true, .max = CREDENTIALS_MAX, .preset = "",
 	  .expects = "credentials are USER:PASSWORD, at most 4096 bytes" },
-	{ "proxy", 0666, .set = set_proxy, .show = show_proxy, AT(proxy), .text = true,
+	{ "proxy", 0666, .login = true, .set = set_proxy, .show = show_proxy, AT(proxy), .text = true,
 	  .max = URL_LEN_MAX, .preset = "system",
 	  .expects = "proxy is system, host:port, or a URL with http, https, socks5, socks5h or socks4" },
 	{ "client_certificate", 0600, .secret = true, .set = set_certificate, .show = show_text,

@@ -31,6 +31,7 @@ static void test_login_in_url_is_the_owners(void **state)
 	assert_non_null(strstr(refusal(rig, job), "only the owner"));
 	assert_int_equal(ask_add(rig, job, URL "2\n" URL "3 mirror=http://u:p@localhost/3", &member), -EPERM);
 	assert_int_equal(job_of(rig, job)->tally.files, 1);
+	assert_int_equal(ask_set(rig, job, "proxy", "u:p@localhost:1", &member), -EPERM);
 	assert_int_equal(ask_set(rig, job, "proxy", "localhost:1", &member), 0);
 
 	assert_int_equal(ask_add(rig, job, URL "3 mirror=http://u:p@localhost/3", user), 0);

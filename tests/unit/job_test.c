@@ -352,7 +352,7 @@ static void a_job_acts_for_its_owner_with_any_secret_of_his(void **state)
 {
 	static const char *const props[][2] = {
 		{ "on_transferred", "complete" }, { "headers", "Cookie: x" }, { "credentials", "u:p" },
-		{ "client_certificate", "/c.pem" },
+		{ "client_certificate", "/c.pem" }, { "proxy", "http://u:p@h:1" }, { "proxy", "u:p@h:1" },
 	};
 	static const char *const lines[] = { "https://u:p@h/x", "sftp://u@h/x", "https://h/x mirror=ftp://u:p@m/x" };
 	const struct addline_rules rules = { .schemes = "https ftp sftp", .size_max = UINT64_MAX };
@@ -394,6 +394,7 @@ static void taking_a_job_does_not_take_its_secrets(void **state)
 	j->props.credentials = strdup("u:p");
 	j->props.client_certificate = strdup("/c.pem");
 	j->props.notify = strdup("mail alice");
+	j->props.proxy = strdup("alice:secret@h:1");
 	j->props.description = strdup("kept");
 	j->props.on_transferred = ON_TRANSFERRED_COMPLETE;
 	assert_int_equal(files_add(j->files, j, "x", &source, &id), 0);
@@ -408,6 +409,7 @@ static void taking_a_job_does_not_take_its_secrets(void **state)
 	assert_null(j->props.credentials);
 	assert_null(j->props.client_certificate);
 	assert_null(j->props.notify);
+	assert_string_equal(j->props.proxy, "h:1");
 	assert_int_equal(j->props.on_transferred, ON_TRANSFERRED_HOLD);
 	assert_string_equal(j->props.description, "kept");
 	free_job(j);
