@@ -41,7 +41,8 @@ dev_t blobs_dev(const struct blobs *b);
 
 /* Opens the blob read-write, O_CLOEXEC; it and its directories are made when they are missing. ANEW: bytes
  * that a crash left in it belong to nothing that is known, and go. It is made with the mode that most
- * files are to have in the end (nobody else can come into STAGING): one change less. */
+ * files are to have in the end (nobody else can come into STAGING): one change less. Waits for nobody: -EAGAIN,
+ * whoever it was given to holds a lease on it. */
 int blob_open(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, bool anew, int *ret_fd);
 int blob_open_read(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation, int *ret_fd);
 int blob_unlink(const struct blobs *b, uint64_t serial, uint32_t file, uint32_t generation); /* -ENOENT is 0 */
