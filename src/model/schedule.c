@@ -6,7 +6,7 @@
  * although nothing has been served between them. Choosing is a look at three roots, and
  * starting, ending, serving move one job.
  *
- *	idle    ->  may start when running_jobs allows (foreground: always)
+ *	idle    ->  may start when running_jobs allows (foreground: always), before the others
  *	partly  ->  may start
  *	full    ->  may start when no other job of the level can: per_job wastes no slot
  *
@@ -309,21 +309,26 @@ static struct sched_step stop(struct sched *s, struct sjob *j)
 	return (struct sched_step){ .action = SCHED_STOP, .serial = j->serial };
 }
 
-/* The job that may start something next when there is a slot; NULL: none may. */
+/* Jobs of the level that run nothing, and may. */
+static uint32_t beginners(const struct sched *s, enum job_priority priority)
+{
+	uint32_t idle = s->levels[priority].idle, room = UINT32_MAX;
+
+	if (priority != PRIORITY_FOREGROUND)
+		room = s->limits.running_jobs > s->background ? s->limits.running_jobs - s->background : 0;
+	return idle < room ? idle : room;
+}
+
+/* The job that may start something next when there is a slot; NULL: none may. One that runs nothing comes
+ * before what the others have been served, or its slot would be theirs again when its only file has ended,
+ * and be taken back from them. */
 static struct sjob *candidate(const struct sched *s, enum job_priority priority)
 {
 	const struct level *level = &s->levels[priority];
-	struct sjob *idle = level->heaps[SHARE_IDLE], *partly = level->heaps[SHARE_PARTLY];
 
-	/* All foreground jobs run: one that runs nothing comes before what the others have been
-	 * served. */
-	if (priority == PRIORITY_FOREGROUND && idle)
-		return idle;
-	if (priority != PRIORITY_FOREGROUND && s->background >= s->limits.running_jobs)
-		idle = NULL;
-	if (idle && (!partly || sjob_precedes(idle, partly)))
-		return idle;
-	return partly ? partly : level->heaps[SHARE_FULL];
+	if (beginners(s, priority))
+		return level->heaps[SHARE_IDLE];
+	return level->heaps[SHARE_PARTLY] ? level->heaps[SHARE_PARTLY] : level->heaps[SHARE_FULL];
 }
 
 /* A job below PRIORITY, of the lowest level that runs anything. */
@@ -335,18 +340,23 @@ static struct sjob *victim(const struct sched *s, enum job_priority priority)
 	return NULL;
 }
 
-/* A foreground job that can spare a transfer for one that has none. Looks at the running jobs of
- * the level, which are no more than the window. */
-static struct sjob *sharer(const struct sched *s)
+/* The job of the level that runs most, if it can spare a transfer for one that runs nothing. Each keeps one:
+ * so what a job began first is never stopped for its equals, and ends also where it cannot be resumed.
+ * Looks at the running jobs of the level, which are no more than the window. */
+static struct sjob *sharer(const struct sched *s, enum job_priority priority)
 {
-	const struct level *level = &s->levels[PRIORITY_FOREGROUND];
+	struct sjob *most = NULL;
+	uint32_t spare = 1;
 
-	if (s->stopping >= level->idle)
+	if (s->stopping >= beginners(s, priority))
 		return NULL;
-	for (struct sjob *j = level->stoppable; j; j = j->list_next)
-		if (j->running - j->stopping > 1)
-			return j;
-	return NULL;
+	for (struct sjob *j = s->levels[priority].stoppable; j; j = j->list_next) {
+		if (j->running - j->stopping > spare) {
+			spare = j->running - j->stopping;
+			most = j;
+		}
+	}
+	return most;
 }
 
 /* The window is full and a job of PRIORITY could go on. */
@@ -354,9 +364,7 @@ static struct sched_step make_slot(struct sched *s, enum job_priority priority)
 {
 	struct sjob *j = s->stopping < s->levels[priority].waiting ? victim(s, priority) : NULL;
 
-	if (!j && priority == PRIORITY_FOREGROUND)
-		j = sharer(s);
-	return stop(s, j);
+	return stop(s, j ? j : sharer(s, priority));
 }
 
 /* As many background jobs run as may, and only jobs of PRIORITY that run nothing have something to

@@ -5,11 +5,12 @@
  * change, so a turn costs what changed, not what is queued.
  *
  *	Levels: all foreground jobs; then high, normal, low strictly: a level gets slots only when the
- *	levels above it have nothing that waits. Within a level the job with the fewest bytes served
- *	(among those with something to start) is next: round robin by bytes.
+ *	levels above it have nothing that waits. Within a level a job that runs nothing is next, then the
+ *	one with the fewest bytes served (among those with something to start): round robin by bytes.
  *	Slots: at most `window` transfers are given to the engine, at most `running_jobs` background jobs at
- *	once. A job of a higher level takes slots from the lowest one: SCHED_STOP. A foreground job that runs
- *	nothing takes one from a foreground job that runs several.
+ *	once. A job of a higher level takes slots from the lowest one: SCHED_STOP. A job that runs nothing
+ *	takes one from the job of its level that runs most, if that is several: transfers that never end
+ *	keep nobody waiting.
  */
 #pragma once
 

@@ -314,6 +314,47 @@ static void many_files_do_not_starve_two(void **state)
 	sched_free(sim.sched);
 }
 
+/* Transfers that never end fill the window: who comes has a slot nevertheless, and keeps it. */
+static void a_job_that_runs_nothing_gets_a_slot(void **state)
+{
+	struct sim sim = sim_new(12, 4, 4);
+
+	sim_add(&sim, 1, PRIORITY_NORMAL, 8);
+	sim_add(&sim, 2, PRIORITY_NORMAL, 2);
+	assert_int_equal(pump(&sim), 10);
+	for (uint32_t file = 9; file <= 12; file++)
+		assert_int_equal(sched_file_waits(sim.sched, 1, file, false), 0);
+	assert_int_equal(pump(&sim), 2);
+	sim_add(&sim, 3, PRIORITY_NORMAL, 100);
+	sim_add(&sim, 4, PRIORITY_LOW, 1); /* not for one below them */
+	pump(&sim);
+	assert_int_equal(sim.stops, 1);
+	assert_true(sim.runs[sim.n - 1].stopping);
+	assert_int_equal(sim.runs[sim.n - 1].serial, 1); /* of who has most, and the youngest */
+	sim_end_stopped(&sim);
+	assert_int_equal(pump(&sim), 1);
+	assert_int_equal(runs_of(&sim, 3), 1);
+	assert_int_equal(sim.stops, 0);
+
+	/* The next file has the slot of the last, also when its job has been served more than the others. */
+	for (int i = 0; i < 50; i++) {
+		sim_end(&sim, sim.n - 1, 100 * MIB, false);
+		assert_int_equal(pump(&sim), 1);
+		assert_int_equal(runs_of(&sim, 3), 1);
+		assert_int_equal(sim.stops, 0);
+	}
+	/* The rule of running_jobs: the fourth may begin, the fifth not. */
+	sim_add(&sim, 5, PRIORITY_NORMAL, 1);
+	sim_add(&sim, 6, PRIORITY_NORMAL, 1);
+	pump(&sim);
+	assert_int_equal(sim.stops, 1);
+	sim_end_stopped(&sim);
+	assert_int_equal(pump(&sim), 1);
+	assert_int_equal(runs_of(&sim, 5) + runs_of(&sim, 6), 1);
+	assert_int_equal(sim.stops, 0);
+	sched_free(sim.sched);
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 static void so_many_background_jobs_at_once(void **state)
@@ -489,8 +530,18 @@ static void soak_step(struct soak *k, uint64_t *random)
 	sched_assert_sane(k->sim.sched);
 }
 
+/* A job of the level waits, runs nothing, and may. */
+static bool soak_idle(const struct soak *k, int level, bool room)
+{
+	for (uint64_t serial = 1; serial <= JOBS; serial++)
+		if (k->joined[serial] && !k->held[serial] && (int)k->priority[serial] == level &&
+		    sched_waiting(k->sim.sched, serial) && !sched_running(k->sim.sched, serial))
+			return room || level == PRIORITY_FOREGROUND;
+	return false;
+}
+
 /* When there is nothing to do, nobody waits for a slot that is free or that someone below him
- * has. */
+ * has; nor, if he has none, for one of an equal's several. */
 static void soak_assert_settled(const struct soak *k, const struct sched_limits *limits)
 {
 	uint32_t background = 0;
@@ -514,6 +565,10 @@ static void soak_assert_settled(const struct soak *k, const struct sched_limits 
 	assert_true(k->sim.n == limits->window || background >= limits->running_jobs);
 	for (size_t i = 0; i < k->sim.n; i++)
 		assert_true((int)k->priority[k->sim.runs[i].serial] <= highest);
+	if (!soak_idle(k, highest, background < limits->running_jobs))
+		return;
+	for (uint64_t serial = 1; serial <= JOBS; serial++)
+		assert_true((int)k->priority[serial] != highest || sched_running(k->sim.sched, serial) <= 1);
 }
 
 static void anything_settles_and_ends(void **state)
@@ -562,6 +617,7 @@ int main(void)
 		cmocka_unit_test(slots_of_one_turn_are_spread),
 		cmocka_unit_test(per_job_binds_while_others_can_use_the_slot),
 		cmocka_unit_test(many_files_do_not_starve_two),
+		cmocka_unit_test(a_job_that_runs_nothing_gets_a_slot),
 		cmocka_unit_test(so_many_background_jobs_at_once),
 		cmocka_unit_test(a_held_job_starts_nothing),
 		cmocka_unit_test(slots_come_back_when_transfers_have_ended),
