@@ -243,8 +243,8 @@ static int enter(struct gate *g, struct ticket *t, const char *origin)
 
 	if (!h)
 		return -ENOMEM;
-	job = party_get(&g->parties, &g->all, NULL, t->serial, t->priority);
-	part = job ? party_get(&g->parties, &h->place, job, t->serial, t->priority) : NULL;
+	job = party_get(&g->parties, &g->all, NULL, t);
+	part = job ? party_get(&g->parties, &h->place, job, t) : NULL;
 	if (!part) {
 		party_put(&g->parties, job);
 		host_put(g, h);

@@ -4,8 +4,8 @@
  * gate_take gives the transfer that is next (net/place.h says which) at a host that has room. A worker
  * that has lost a connection asks for the next itself; a new transfer for which there is room wakes the
  * worker that has least to do. Where there is no room for one with a better claim, another gives its
- * connection up: a file one of its several, at its next tick (gate_wanted), else a transfer that can go
- * on later is told to leave (gate_relieve), though not before it has run for GATE_STAY.
+ * connection up: a file one of its several, at its next tick (gate_wanted), else a transfer is told to
+ * leave (gate_relieve), one that can go on later if there is one, though not before it has run for GATE_STAY.
  *
  * Orders to a running transfer (cease, leave, want, prioritise) are marks on the transfer, so giving
  * them needs no memory and cannot fail.
@@ -31,7 +31,7 @@ struct gate_member {                    /* the part of a worker that belongs to 
 int gate_new(unsigned connections, unsigned per_host, struct gate **ret);
 void gate_free(struct gate *g);
 
-/* Enters a new transfer (id, serial, priority, transfer are set) for ORIGIN; its priority is from then
+/* Enters a new transfer (id, serial, uid, priority, transfer are set) for ORIGIN; its priority is from then
  * on that of all transfers of its job. *ret_wake: the worker of WORKERS to wake, or NULL. -ENOMEM. */
 int gate_enter(struct gate *g, struct ticket *t, const char *origin, struct worker *const *workers, size_t nworkers,
 	struct worker **ret_wake);

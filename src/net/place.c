@@ -8,16 +8,48 @@
 void place_init(struct place *p, int level, unsigned max)
 {
 	*p = (struct place){ .level = level, .max = max };
+	TAILQ_INIT(&p->users);
 	TAILQ_INIT(&p->running);
 	for (int i = 0; i < PRIORITY_MAX; i++) {
+		TAILQ_INIT(&p->unserved[i]);
 		TAILQ_INIT(&p->hungry[i]);
 		TAILQ_INIT(&p->fed[i]);
 	}
 }
 
-static void party_init(struct party *y, struct place *p, struct party *job, uint64_t serial, enum job_priority priority)
+static struct user *user_get(struct place *p, uid_t uid)
 {
-	*y = (struct party){ .place = p, .job = job ? job : y, .serial = serial, .priority = priority };
+	struct user *u;
+
+	TAILQ_FOREACH(u, &p->users, link) {
+		if (u->uid == uid) {
+			u->refs++;
+			return u;
+		}
+	}
+	u = calloc(1, sizeof *u);
+	if (!u)
+		return NULL;
+	u->uid = uid;
+	u->refs = 1;
+	for (int i = 0; i < PRIORITY_MAX; i++)
+		TAILQ_INIT(&u->hungry[i]);
+	TAILQ_INSERT_TAIL(&p->users, u, link);
+	return u;
+}
+
+static void user_put(struct place *p, struct user *u)
+{
+	if (--u->refs)
+		return;
+	TAILQ_REMOVE(&p->users, u, link);
+	free(u);
+}
+
+static void party_init(struct party *y, struct place *p, struct user *user, struct party *job, const struct ticket *t)
+{
+	*y = (struct party){ .place = p, .user = user, .job = job ? job : y, .serial = t->serial,
+		.priority = t->priority };
 	TAILQ_INIT(&y->parts);
 	TAILQ_INIT(&y->waiting);
 	TAILQ_INIT(&y->running);
@@ -44,17 +76,21 @@ struct party *party_find(struct partybook *b, const struct place *p, uint64_t se
 	return NULL;
 }
 
-struct party *party_get(struct partybook *b, struct place *p, struct party *job, uint64_t serial,
-	enum job_priority priority)
+struct party *party_get(struct partybook *b, struct place *p, struct party *job, const struct ticket *t)
 {
-	struct party *y = party_find(b, p, serial);
+	struct party *y = party_find(b, p, t->serial);
 
 	if (!y) {
-		y = calloc(1, sizeof *y);
-		if (!y)
+		struct user *user = user_get(p, t->uid);
+
+		y = user ? calloc(1, sizeof *y) : NULL;
+		if (!y) {
+			if (user)
+				user_put(p, user);
 			return NULL;
-		party_init(y, p, job, serial, priority);
-		TAILQ_INSERT_HEAD(party_bucket(b, p, serial), y, bucket);
+		}
+		party_init(y, p, user, job, t);
+		TAILQ_INSERT_HEAD(party_bucket(b, p, t->serial), y, bucket);
 		if (job)
 			TAILQ_INSERT_HEAD(&job->parts, y, part);
 	}
@@ -69,26 +105,49 @@ void party_put(struct partybook *b, struct party *y)
 	TAILQ_REMOVE(party_bucket(b, y->place, y->serial), y, bucket);
 	if (y->job != y)
 		TAILQ_REMOVE(&y->job->parts, y, part);
+	user_put(y->place, y->user);
 	free(y);
 }
 
-/* Puts Y where it belongs after a change of what it is listed by. */
+static void relist_user(struct place *p, struct user *u)
+{
+	for (int i = 0; i < PRIORITY_MAX; i++) {
+		bool unserved = !u->busy && !TAILQ_EMPTY(&u->hungry[i]);
+
+		if (unserved && !u->listed[i])
+			TAILQ_INSERT_TAIL(&p->unserved[i], u, turn[i]);
+		if (!unserved && u->listed[i])
+			TAILQ_REMOVE(&p->unserved[i], u, turn[i]);
+		u->listed[i] = unserved;
+	}
+}
+
+/* Puts Y and its user where they belong after a change of what they are listed by. */
 static void relist(struct party *y)
 {
 	struct place *p = y->place;
+	bool hungry = y->nwaiting && !y->busy;
 	struct parties *list = !y->nwaiting ? NULL : y->busy ? &p->fed[y->priority] : &p->hungry[y->priority];
 
-	if (y->listed == list)
-		return;
-	if (y->listed)
-		TAILQ_REMOVE(y->listed, y, turn);
-	if (list)
-		TAILQ_INSERT_TAIL(list, y, turn);
-	y->listed = list;
+	if (y->listed != list) {
+		if (y->listed)
+			TAILQ_REMOVE(y->listed, y, turn);
+		if (y->among)
+			TAILQ_REMOVE(y->among, y, own_turn);
+		y->listed = list;
+		y->among = hungry ? &y->user->hungry[y->priority] : NULL;
+		if (y->listed)
+			TAILQ_INSERT_TAIL(y->listed, y, turn);
+		if (y->among)
+			TAILQ_INSERT_TAIL(y->among, y, own_turn);
+	}
+	relist_user(p, y->user);
 }
 
 void party_set_priority(struct party *y, enum job_priority priority)
 {
+	y->user->at[y->priority] -= y->busy;
+	y->user->at[priority] += y->busy;
 	y->priority = priority;
 	relist(y);
 }
@@ -100,6 +159,8 @@ static void count(struct party *y, int change)
 	if (!y->busy && change > 0)
 		TAILQ_INSERT_TAIL(&p->running, y, runs);
 	y->busy += (unsigned)change;
+	y->user->busy += (unsigned)change;
+	y->user->at[y->priority] += (unsigned)change;
 	p->busy += (unsigned)change;
 	if (!y->busy && change < 0)
 		TAILQ_REMOVE(&p->running, y, runs);
@@ -163,9 +224,14 @@ bool ticket_is_before(const struct ticket *a, const struct ticket *b)
 {
 	if (priority_of(a) != priority_of(b))
 		return priority_of(a) < priority_of(b);
-	for (int level = 0; level < PLACES; level++)
-		if (a->party[level]->busy != b->party[level]->busy)
-			return a->party[level]->busy < b->party[level]->busy;
+	for (int level = 0; level < PLACES; level++) {
+		const struct party *x = a->party[level], *y = b->party[level];
+
+		if (!x->user->busy != !y->user->busy)
+			return !x->user->busy;
+		if (x->busy != y->busy)
+			return x->busy < y->busy;
+	}
 	return a->seq < b->seq;
 }
 
@@ -173,9 +239,11 @@ struct ticket *place_next(const struct place *p)
 {
 	struct ticket *found = NULL;
 	struct party *y;
+	struct user *u;
 
 	for (int i = 0; i < PRIORITY_MAX && !found; i++) {
-		y = TAILQ_FIRST(&p->hungry[i]);
+		u = TAILQ_FIRST(&p->unserved[i]);
+		y = u ? TAILQ_FIRST(&u->hungry[i]) : TAILQ_FIRST(&p->hungry[i]);
 		if (y)
 			return TAILQ_FIRST(&y->waiting);
 		TAILQ_FOREACH(y, &p->fed[i], turn) {
@@ -198,14 +266,25 @@ bool ticket_outranks(const struct ticket *next, const struct ticket *t, int leve
 	return b->nwaiting || a->busy + 2 <= b->busy;
 }
 
-static struct ticket *youngest_movable(const struct party *y, int level, int64_t before)
+/* --- who makes room ----------------------------------------------------------------------------------- */
+
+/* Whether A is to go rather than B, which has more to lose; each may be NULL. */
+static bool goes_before(const struct ticket *a, const struct ticket *b)
 {
-	struct ticket *t;
+	if (!a || !b)
+		return a != NULL;
+	return a->movable != b->movable ? a->movable : a->since > b->since;
+}
+
+/* Of those of Y that have run since BEFORE. */
+static struct ticket *least_loss(const struct party *y, int level, int64_t before)
+{
+	struct ticket *found = NULL, *t;
 
 	TAILQ_FOREACH_REVERSE(t, &y->running, tickets, link[level])
-		if (t->movable && !t->leaving && t->since <= before)
-			return t;
-	return NULL;
+		if (!t->leaving && t->since <= before && goes_before(t, found))
+			found = t;
+	return found;
 }
 
 static bool gives_one_up(const struct party *y, int level)
@@ -218,30 +297,47 @@ static bool gives_one_up(const struct party *y, int level)
 	return false;
 }
 
+static bool can_spare(const struct party *y, const struct party *mine)
+{
+	if (y->priority != mine->priority)
+		return y->priority > mine->priority;
+	return (!mine->busy && y->busy > 1) || (!mine->user->busy && y->user->at[y->priority] > 1);
+}
+
+/* Whether A is to give rather than B: more than 0; as well as B: 0. */
+static int compare_givers(const struct party *a, const struct party *b, bool by_user)
+{
+	unsigned x = a->user->at[a->priority], y = b->user->at[b->priority];
+
+	if (a->priority != b->priority)
+		return a->priority > b->priority ? 1 : -1;
+	if (by_user && x != y)
+		return x > y ? 1 : -1;
+	return (a->busy > b->busy) - (a->busy < b->busy);
+}
+
 struct ticket *place_victim(const struct place *p, const struct ticket *next, int64_t before)
 {
 	const struct party *mine = next->party[p->level], *most = NULL, *y;
 	struct ticket *found = NULL, *t;
+	bool gives = false;
 
-	TAILQ_FOREACH(y, &p->running, runs) {
-		bool lower = y->priority > mine->priority;
+	TAILQ_FOREACH_REVERSE(y, &p->running, parties, runs) {
+		int more = !can_spare(y, mine) ? -1 : most ? compare_givers(y, most, !mine->user->busy) : 1;
 
-		if (!lower && (y->priority != mine->priority || mine->busy || y->busy < 2))
+		if (more < 0)
 			continue;
-		if (most && (y->priority < most->priority || (y->priority == most->priority && y->busy <= most->busy)))
-			continue;
-		if (gives_one_up(y, p->level)) {
+		if (more > 0) {
 			most = y;
 			found = NULL;
-			continue;
+			gives = false;
 		}
-		t = youngest_movable(y, p->level, before);
-		if (t) {
-			most = y;
+		gives = gives || gives_one_up(y, p->level);
+		t = least_loss(y, p->level, before);
+		if (goes_before(t, found))
 			found = t;
-		}
 	}
-	return found;
+	return gives ? NULL : found;
 }
 
 bool place_is_uneven(const struct place *p, const struct party *y)
@@ -259,7 +355,22 @@ void place_assert_sane(const struct place *p)
 	unsigned busy = 0, nwaiting = 0;
 	const struct party *y;
 	const struct ticket *t;
+	const struct user *u;
 
+	TAILQ_FOREACH(u, &p->users, link) {
+		unsigned own = 0;
+
+		for (int i = 0; i < PRIORITY_MAX; i++) {
+			own += u->at[i];
+			assert(u->listed[i] == (!u->busy && !TAILQ_EMPTY(&u->hungry[i])));
+			TAILQ_FOREACH(y, &u->hungry[i], own_turn)
+				assert(y->user == u && y->listed == &p->hungry[i]);
+		}
+		assert(own == u->busy);
+		busy += own;
+	}
+	assert(busy == p->busy);
+	busy = 0;
 	TAILQ_FOREACH(y, &p->running, runs) {
 		unsigned own = 0;
 
@@ -270,7 +381,7 @@ void place_assert_sane(const struct place *p)
 	}
 	for (int i = 0; i < PRIORITY_MAX; i++) {
 		TAILQ_FOREACH(y, &p->hungry[i], turn) {
-			assert(y->busy == 0 && y->nwaiting && (int)y->priority == i);
+			assert(y->busy == 0 && y->nwaiting && (int)y->priority == i && y->among == &y->user->hungry[i]);
 			nwaiting += y->nwaiting;
 		}
 		TAILQ_FOREACH(y, &p->fed[i], turn) {

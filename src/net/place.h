@@ -2,9 +2,18 @@
  *
  * The transfers of one job in one place are a *party*. Of the parties that wait at the highest priority
  * the one with the fewest connections there is next, then the oldest; so a job of many files does not
- * keep a small one waiting. A party that waits is listed as hungry while it has no connection, else as
- * fed; fed and running ones are at most as many as the place has connections, and hungry ones are
- * served in turn: choosing never depends on how much waits.
+ * keep a small one waiting. Before them comes one of a *user* who has no connection there at all; so a
+ * user of many jobs does not keep another waiting. A party that waits is listed as hungry while it has no
+ * connection, else as fed; fed and running ones are at most as many as the place has connections, and
+ * hungry ones, and the users of them who are unserved, have their turns: choosing never depends on how
+ * much waits.
+ *
+ * In a full place who has nothing is given room by who has most: a transfer has to leave, also one that
+ * has to start over later, or transfers that never end (a server that gives a byte now and then, a job
+ * with a low limit) would keep others waiting for good. Those that are to start over do not do so in
+ * vain: nobody gives his last connection to an equal, and of what he has the youngest goes, so that the
+ * oldest ends. That is why there is no cap on what a user has: alone, or before all others have some, he
+ * may use all there is.
  *
  * Internal to the gate, whose lock covers all of this. No clock, no threads.
  */
@@ -15,10 +24,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 struct transfer;
 struct worker;
 struct party;
+struct user;
 
 enum { AT_HOST, IN_ALL, PLACES };
 
@@ -30,6 +41,7 @@ struct ticket {
 	struct transfer *transfer;
 	struct party *party[PLACES];
 	uint64_t id, serial, seq;
+	uid_t uid;                         /* whose job it is */
 	enum job_priority priority;        /* as it enters, and as it begins; else its party's counts */
 	struct worker *worker;             /* NULL: waits */
 	unsigned connections;
@@ -42,15 +54,29 @@ struct ticket {
 };
 TAILQ_HEAD(tickets, ticket);
 TAILQ_HEAD(parties, party);
+TAILQ_HEAD(users, user);
+
+/* Whose parties there are in a place. */
+struct user {
+	TAILQ_ENTRY(user) link;                /* place->users */
+	TAILQ_ENTRY(user) turn[PRIORITY_MAX];  /* place->unserved, where `listed` */
+	bool listed[PRIORITY_MAX];             /* has no connection, and a hungry party */
+	struct parties hungry[PRIORITY_MAX];   /* his */
+	uid_t uid;
+	unsigned refs, busy, at[PRIORITY_MAX]; /* parties; connections; those by priority */
+};
 
 struct party {
 	TAILQ_ENTRY(party) bucket;     /* gate->parties */
 	TAILQ_ENTRY(party) turn, runs; /* place->hungry or ->fed; place->running */
+	TAILQ_ENTRY(party) own_turn;   /* user->hungry */
 	TAILQ_ENTRY(party) part;       /* job->parts, of a party at a host */
 	struct place *place;
+	struct user *user;
 	struct party *job;             /* the job's party in all; its own: itself */
 	struct parties parts;
 	struct parties *listed;        /* in `turn` of this list; NULL: nothing waits */
+	struct parties *among;         /* in `own_turn` of this list; NULL: not hungry */
 	uint64_t serial;
 	enum job_priority priority;
 	unsigned refs, busy, nwaiting; /* tickets; connections; tickets that wait */
@@ -62,6 +88,7 @@ struct place {
 	int level;                     /* AT_HOST, IN_ALL */
 	unsigned busy, max;            /* connections */
 	unsigned nwaiting, leaving;    /* tickets that wait; that were asked to leave, and have not yet */
+	struct users users, unserved[PRIORITY_MAX];
 	struct parties hungry[PRIORITY_MAX], fed[PRIORITY_MAX];
 	struct parties running;
 };
@@ -75,8 +102,9 @@ struct partybook {
 };
 void partybook_init(struct partybook *b);
 struct party *party_find(struct partybook *b, const struct place *p, uint64_t serial); /* NULL */
-/* Makes it, of JOB (NULL: it is the job's in all), if it is not there; one more reference. NULL: no memory. */
-struct party *party_get(struct partybook *b, struct place *p, struct party *job, uint64_t serial, enum job_priority priority);
+/* That of T's job. Makes it, of JOB (NULL: it is the job's in all), if it is not there; one more reference.
+ * NULL: no memory. */
+struct party *party_get(struct partybook *b, struct place *p, struct party *job, const struct ticket *t);
 void party_put(struct partybook *b, struct party *y); /* NULL: nothing */
 void party_set_priority(struct party *y, enum job_priority priority);
 
@@ -102,8 +130,9 @@ bool ticket_outranks(const struct ticket *next, const struct ticket *t, int leve
 void ticket_set_denied(struct ticket *t, bool denied);
 /* Whether another party of P, denied more, has at least two connections fewer than Y, of no higher priority. */
 bool place_is_uneven(const struct place *p, const struct party *y);
-/* The running ticket that makes room for NEXT in P: of a lower priority, or, where NEXT's job has
- * nothing there, of the job with the most; the youngest that can be moved and has run since BEFORE.
- * NULL: none, or a file with several connections is about to give one up. */
+/* The running ticket that makes room for NEXT in P: of the lowest priority, or, where NEXT's job or user
+ * has nothing there, of the equal job or user with the most, if that is several: the youngest that can be
+ * moved, else the youngest. NULL: none, or it has not run since BEFORE (then it will have, or will have
+ * ended), or a file with several connections is about to give one up. */
 struct ticket *place_victim(const struct place *p, const struct ticket *next, int64_t before);
 void place_assert_sane(const struct place *p);

@@ -51,7 +51,7 @@ int transfer_new(struct fetch *fetch, struct transfer **ret)
 	}
 	t->fetch = fetch;
 	t->ticket = (struct ticket){ .transfer = t, .id = fetch->id, .serial = fetch->serial,
-		.priority = fetch->priority, .want = SEGMENT_NONE };
+		.uid = fetch->options ? fetch->options->uid : 0, .priority = fetch->priority, .want = SEGMENT_NONE };
 	t->priority = fetch->priority;
 	set_blank(t);
 	*ret = t;

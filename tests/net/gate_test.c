@@ -23,15 +23,21 @@ static struct worker *const workers[] = { &worker };
 static struct fake fakes[4 * MANY];
 static unsigned used;
 
-static struct ticket *enter(uint64_t serial, enum job_priority priority, const char *origin)
+static struct ticket *enter_of(uid_t uid, uint64_t serial, enum job_priority priority, const char *origin)
 {
 	struct ticket *t = &fakes[used++].ticket;
 	struct worker *wake;
 
-	*t = (struct ticket){ .transfer = (struct transfer *)t, .id = used, .serial = serial, .priority = priority };
+	*t = (struct ticket){ .transfer = (struct transfer *)t, .id = used, .serial = serial, .uid = uid,
+		.priority = priority };
 	assert_int_equal(gate_enter(gate, t, origin, workers, 1, &wake), 0);
 	gate_assert_sane(gate);
 	return t;
+}
+
+static struct ticket *enter(uint64_t serial, enum job_priority priority, const char *origin)
+{
+	return enter_of(0, serial, priority, origin);
 }
 
 static struct ticket *take(int64_t now)
@@ -176,6 +182,160 @@ static void test_jobs_with_one_each_keep_it(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_non_null(take(0));
 	assert_null(told(LATER));
+}
+
+/* A server that never says how much there is, nor which version, and never ends. */
+static void test_who_would_start_over_makes_room_too(void **state)
+{
+	struct ticket *v[4], *b, *t;
+
+	for (unsigned i = 0; i < MANY; i++)
+		enter(1, PRIORITY_NORMAL, "h");
+	for (unsigned i = 0; i < 4; i++) {
+		v[i] = take(i);
+		gate_set_movable(gate, v[i], false);
+	}
+	b = enter(2, PRIORITY_NORMAL, "h");
+	assert_null(told(GATE_STAY - 1));
+	t = told(LATER);
+	assert_ptr_equal(t, v[3]);
+	leave(t);
+	assert_ptr_equal(take(LATER), b);
+	gate_set_movable(gate, b, false);
+	enter(1, PRIORITY_NORMAL, "h"); /* v[3] again, from its beginning */
+	assert_null(told(2 * LATER));
+
+	/* Who comes after them has his; each keeps one, of the first what it began first. */
+	enter(3, PRIORITY_NORMAL, "h");
+	gate_set_movable(gate, v[1], true);
+	assert_ptr_equal(told(3 * LATER), v[1]); /* it has less to lose than a younger one */
+	leave(v[1]);
+	gate_set_movable(gate, take(3 * LATER), false);
+	enter(4, PRIORITY_NORMAL, "h");
+	assert_ptr_equal(told(4 * LATER), v[2]);
+	leave(v[2]);
+	gate_set_movable(gate, take(4 * LATER), false);
+	enter(5, PRIORITY_NORMAL, "h");
+	assert_null(told(5 * LATER));
+	enter(6, PRIORITY_HIGH, "h");
+	assert_non_null(told(6 * LATER));
+	assert_int_equal(v[0]->connections, 1);
+}
+
+/* Who has most is waited for, rather than that another gives who has less. */
+static void test_who_has_less_does_not_give_for_who_has_most(void **state)
+{
+	struct ticket *t;
+
+	tear_down(state);
+	assert_int_equal(start(64, 8), 0);
+	for (unsigned i = 0; i < 2; i++)
+		enter(1, PRIORITY_NORMAL, "h");
+	while ((t = take(0)))
+		;
+	for (unsigned i = 0; i < 6; i++)
+		enter(2, PRIORITY_NORMAL, "h");
+	while ((t = take(LATER)))
+		gate_set_movable(gate, t, false);
+	enter(3, PRIORITY_NORMAL, "h");
+	assert_null(told(LATER + GATE_STAY / 2)); /* those of 2 have hardly begun */
+	t = told(LATER + GATE_STAY);
+	assert_non_null(t);
+	assert_int_equal(t->serial, 2);
+}
+
+static void test_a_user_of_many_jobs_keeps_nobody_waiting(void **state)
+{
+	struct ticket *v[4], *b, *c, *t;
+
+	for (uint64_t serial = 1; serial <= 8; serial++)
+		enter_of(1001, serial, PRIORITY_NORMAL, "h");
+	for (unsigned i = 0; i < 4; i++) {
+		v[i] = take(i);
+		gate_set_movable(gate, v[i], false);
+	}
+	assert_null(told(LATER)); /* among his own jobs each keeps its one */
+	b = enter_of(1002, 20, PRIORITY_NORMAL, "h");
+	enter_of(1002, 20, PRIORITY_NORMAL, "h");
+	enter_of(1002, 21, PRIORITY_NORMAL, "h");
+	t = told(2 * LATER);
+	assert_ptr_equal(t, v[3]);
+	leave(t);
+	assert_ptr_equal(take(2 * LATER), b); /* before those of 1001 that have waited longer */
+	assert_null(told(3 * LATER));         /* he has one: no swinging to and fro */
+	leave(b);
+	b = take(3 * LATER);
+	assert_int_equal(b->uid, 1002);       /* his next comes in its place */
+
+	c = enter_of(1003, 30, PRIORITY_NORMAL, "h");
+	assert_ptr_equal(told(4 * LATER), v[2]);
+	leave(v[2]);
+	assert_ptr_equal(take(4 * LATER), c);
+	enter_of(1004, 40, PRIORITY_LOW, "h");
+	assert_null(told(5 * LATER));         /* not from those above */
+	gate_prioritise(gate, 40, PRIORITY_NORMAL, no_wake);
+	gate_assert_sane(gate);
+	assert_ptr_equal(told(6 * LATER), v[1]);
+	leave(v[1]);
+	assert_int_equal(take(6 * LATER)->uid, 1004);
+	enter_of(1005, 50, PRIORITY_NORMAL, "h");
+	assert_null(told(7 * LATER));         /* everybody has but one */
+}
+
+/* One that is told to leave ends, or else any that runs. */
+static void end_some(struct ticket **running, unsigned *n, int64_t now, unsigned which)
+{
+	enum job_priority priority;
+	struct ticket *t;
+	unsigned orders, i;
+	uint64_t want;
+
+	gate_relieve(gate, now, no_wake);
+	t = *n ? running[which % *n] : NULL;
+	for (i = 0; i < *n; i++)
+		if (running[i]->leaving)
+			t = running[i];
+	while (gate_orders(gate, &worker, &orders, &want, &priority))
+		;
+	for (i = 0; i < *n; i++)
+		if (running[i] == t)
+			running[i] = running[--*n];
+	if (t)
+		leave(t);
+}
+
+/* Users, jobs, hosts and priorities at random: the lists are right after each step, and all have their turn. */
+static void test_anybody_has_his_turn(void **state)
+{
+	static const char *const hosts[] = { "h1", "h2", "h3" };
+	uint64_t random = 5;
+	struct ticket *running[8], *t;
+	unsigned n = 0;
+	int64_t now = 0;
+
+	tear_down(state);
+	assert_int_equal(start(8, 4), 0);
+	for (unsigned i = 0; i < 4 * MANY || n; i++) {
+		unsigned r, serial;
+
+		random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		r = (unsigned)(random >> 33);
+		serial = r % 12;
+		now += NSEC_PER_SEC;
+		if (used < 2 * MANY)
+			enter_of(serial % 4, serial, PRIORITY_NORMAL, hosts[r / 12 % 3]);
+		if (r / 36 % 4 == 0)
+			gate_prioritise(gate, r / 144 % 12, (enum job_priority)(r / 1728 % PRIORITY_MAX), no_wake);
+		gate_assert_sane(gate);
+		while ((t = take(now))) {
+			gate_set_movable(gate, t, t->id % 3);
+			running[n++] = t;
+		}
+		if (r / 7000 % 2)
+			end_some(running, &n, now, r / 14000);
+	}
+	for (unsigned i = 0; i < used; i++)
+		assert_null(fakes[i].ticket.party[IN_ALL]);
 }
 
 static void test_a_higher_job_takes_all_it_can_use(void **state)
@@ -374,7 +534,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_connections_go_round_the_jobs), T(test_a_freed_connection_goes_to_who_has_fewest),
 		T(test_priorities_are_strict), T(test_the_youngest_of_the_largest_job_makes_room),
-		T(test_jobs_with_one_each_keep_it), T(test_a_higher_job_takes_all_it_can_use),
+		T(test_jobs_with_one_each_keep_it), T(test_who_would_start_over_makes_room_too),
+		T(test_who_has_less_does_not_give_for_who_has_most), T(test_a_user_of_many_jobs_keeps_nobody_waiting),
+		T(test_anybody_has_his_turn), T(test_a_higher_job_takes_all_it_can_use),
 		T(test_segments_are_given_up_first), T(test_the_limit_of_all_is_shared_as_well), T(test_orders), T(test_who_is_told_to_end_while_he_goes_back),
 		T(test_two_files_share_a_host),
 		T(test_a_host_that_refuses_gets_fewer),
