@@ -204,6 +204,44 @@ static void test_small_job_is_not_kept_waiting(void **state)
 	assert_int_equal(stopped, 1);
 }
 
+/* As many jobs of one user as the host has connections, and more: each fetches a long file, which is read
+ * meanwhile. Another user's file does not wait for any of them, though none of them should be stopped. */
+static void test_other_user_is_not_kept_waiting(void **state)
+{
+	const unsigned connections = 3, jobs = 8;
+	unsigned stopped = 0, began = 0;
+	struct report *r;
+	uint64_t small;
+	struct fetch *f;
+
+	rig_stop(&rig);
+	rig_start(&rig, &(struct engine_options){ .connections_per_host = connections, .workers = 2 }, NULL);
+	for (uint32_t i = 0; i < jobs; i++) {
+		f = fetch_of("/crawl");
+		f->serial = 1 + i;
+		options_of(f)->uid = 1001;
+		engine_want(rig.engine, rig_send(&rig, f), 0);
+	}
+	while (began < connections) {
+		r = rig_report(&rig);
+		began += r->mail.kind == REPORT_BEGUN;
+		report_free(r);
+	}
+	f = fetch_of("/small");
+	f->serial = 20;
+	options_of(f)->uid = 1002;
+	small = rig_send(&rig, f);
+	for (;;) {
+		r = rig_end(&rig);
+		if (r->id == small)
+			break;
+		assert_ends(r, "stopped");
+		stopped++;
+	}
+	assert_ends(r, "done");
+	assert_int_equal(stopped, 1);
+}
+
 /* Of many small files a server answers three at a time, and refuses the others with 503. */
 static void test_host_that_allows_few(void **state)
 {
@@ -344,8 +382,8 @@ int main(void)
 		T(test_segments), T(test_one_connection), T(test_refused_segments),
 		T(test_change_between_segments), T(test_stalled_segment), T(test_mirrors),
 		T(test_wanted_place_comes_first), T(test_wanted_from_the_start), T(test_cease),
-		T(test_limits_and_order), T(test_small_job_is_not_kept_waiting), T(test_host_that_allows_few),
-		T(test_cease_where_a_host_allows_few),
+		T(test_limits_and_order), T(test_small_job_is_not_kept_waiting), T(test_other_user_is_not_kept_waiting),
+		T(test_host_that_allows_few), T(test_cease_where_a_host_allows_few),
 		T(test_host_that_allows_none), T(test_stop_with_all_kinds), T(test_limit_zero_and_free),
 		T(test_cache_falls_back),
 	};
