@@ -11,6 +11,7 @@
 #include "disk/commit.h"
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "disk/beneath.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@ static bool same_mount(const struct placing *p)
 		a.stx_dev_minor == b.stx_dev_minor;
 }
 
-/* An empty file that stands for a blob, and is the caller's as the blob is. */
+/* An empty file that stands for a blob, and is the caller's as the blob is: durably, or he could not take away
+ * in a sticky directory what a power cut leaves there of it. */
 static int make_scratch(struct placing *p)
 {
 	struct stat st;
@@ -41,7 +43,10 @@ static int make_scratch(struct placing *p)
 		if (r < 0)
 			return r;
 	}
-	return fstat(p->scratch, &st) < 0 ? -errno : facts_apply(&p->facts, p->scratch, &st);
+	if (fstat(p->scratch, &st) < 0)
+		return -errno;
+	int r = facts_apply(&p->facts, p->scratch, &st);
+	return r == 0 && st.st_uid != p->facts.uid ? io_fsync(p->scratch) : r;
 }
 
 /* Links a file of the staging area into the directory and takes the link away: also sees mounts of one
@@ -71,8 +76,8 @@ static int find_way(struct placing *p, const struct order_file *f)
 	bool may_rename = p->own && !p->tree; /* a tree that fails is undone: there links are better */
 	int r = try_link(p, f);
 
-	/* That it is gone again must be durable, or it might appear with the tree. */
-	if (r == 0 && p->tree)
+	/* That it is gone again must be durable: nobody looks for it once the files are prepared. */
+	if (r == 0)
 		r = durable_dir(&p->durable, p->dirfd);
 
 	switch (-r) {
