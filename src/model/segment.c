@@ -342,6 +342,12 @@ static struct segment_step find_work(struct segments *s, int64_t now)
 	return (struct segment_step){ SEGMENT_NOTHING, 0 };
 }
 
+static bool is_full(const struct segments *s, int64_t now)
+{
+	return s->used >= s->limit || (now < s->full_until && s->used >= s->most);
+}
+
+/* Where there is no connection more, one of those that there are goes where the reader waits. */
 static struct segment_step serve_want(struct segments *s, int64_t now)
 {
 	struct segment_step step;
@@ -349,7 +355,7 @@ static struct segment_step serve_want(struct segments *s, int64_t now)
 
 	if (want_is_served(s) || (s->used && !s->ranges))
 		return (struct segment_step){ SEGMENT_NOTHING, 0 };
-	if (s->used && s->used >= s->limit)
+	if (s->used && is_full(s, now))
 		return (struct segment_step){ SEGMENT_STOP, spare(s) };
 	step = start_at_want(s, now);
 	v = view(s);
@@ -415,10 +421,17 @@ int segments_end(struct segments *s, unsigned slot, uint64_t written)
 	return written > g->first ? extents_add(&s->done, g->first, written) : 0;
 }
 
+static void note_full(struct segments *s, int64_t now)
+{
+	s->most = s->used;
+	s->full_until = now + RAMP_DENIED;
+}
+
 void segments_lost(struct segments *s, int64_t now)
 {
 	struct ramp_view v = view(s);
 
+	note_full(s, now);
 	ramp_lost(&s->ramp, &v, now);
 }
 
@@ -426,6 +439,7 @@ void segments_denied(struct segments *s, int64_t now)
 {
 	struct ramp_view v = view(s);
 
+	note_full(s, now);
 	ramp_denied(&s->ramp, &v, now);
 }
 

@@ -51,6 +51,8 @@ struct segments {
 	bool throttled;             /* the caller's: own limits hold bytes back, so nothing can be measured */
 	struct segment v[SEGMENTS_MAX];
 	unsigned used;
+	unsigned most;              /* there are no more connections for it than these, until FULL_UNTIL */
+	int64_t full_until;
 	uint64_t moved;             /* bytes that came, ever */
 	int64_t moved_at;           /* when the last one came */
 	int64_t sampled_at;

@@ -105,6 +105,17 @@ static void test_wanted_place_comes_first(void **state)
 	assert_ends(rig_end(&rig), "stopped");
 }
 
+/* The host's only connection is the transfer's own. */
+static void test_wanted_place_at_a_full_host(void **state)
+{
+	rig_stop(&rig);
+	rig_start(&rig, &(struct engine_options){ .connections_per_host = 1 }, NULL);
+	test_wanted_place_comes_first(state);
+	rig_stop(&rig);
+	rig_start(&rig, &(struct engine_options){ .connections_per_host = 2, .connections = 1 }, NULL);
+	test_wanted_place_comes_first(state);
+}
+
 static void assert_whole_when_wanted(const char *path, uint64_t offset, uint64_t size)
 {
 	uint64_t id = rig_send(&rig, fetch_of(path));
@@ -381,7 +392,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_segments), T(test_one_connection), T(test_refused_segments),
 		T(test_change_between_segments), T(test_stalled_segment), T(test_mirrors),
-		T(test_wanted_place_comes_first), T(test_wanted_from_the_start), T(test_cease),
+		T(test_wanted_place_comes_first), T(test_wanted_place_at_a_full_host), T(test_wanted_from_the_start), T(test_cease),
 		T(test_limits_and_order), T(test_small_job_is_not_kept_waiting), T(test_other_user_is_not_kept_waiting),
 		T(test_host_that_allows_few), T(test_cease_where_a_host_allows_few),
 		T(test_host_that_allows_none), T(test_stop_with_all_kinds), T(test_limit_zero_and_free),

@@ -281,6 +281,31 @@ static void test_wanted_place(void **state)
 	finish(&r);
 }
 
+/* No second connection is to be had: the first one goes there, instead of asking again and again. */
+static void test_wanted_place_without_a_connection(void **state)
+{
+	struct run r = { .server = { .per_connection = 1 * MIB } };
+	const uint64_t place = 70 * MIB + 5;
+	struct segment_step next;
+
+	begin(&r, 100 * MIB, 4);
+	step(&r);
+	segments_want(&r.s, place);
+	next = segments_next(&r.s, r.now);
+	assert_int_equal(next.action, SEGMENT_START);
+	assert_int_equal(r.s.v[next.slot].first, place);
+	assert_int_equal(segments_end(&r.s, next.slot, place), 0);
+	segments_denied(&r.s, r.now);
+	next = segments_next(&r.s, r.now);
+	assert_int_equal(next.action, SEGMENT_STOP);
+	assert_int_equal(segments_end(&r.s, next.slot, r.s.v[next.slot].next), 0);
+	next = segments_next(&r.s, r.now);
+	assert_int_equal(next.action, SEGMENT_START);
+	assert_int_equal(r.s.v[next.slot].first, place);
+	assert_int_equal(segments_next(&r.s, r.now).action, SEGMENT_NOTHING);
+	segments_release(&r.s);
+}
+
 static void test_parts_are_not_crossed(void **state)
 {
 	const uint64_t edges[] = { 0, 10 * MIB, 10 * MIB + 5, 60 * MIB };
@@ -341,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_silent_connection_is_replaced),
 		cmocka_unit_test(test_silent_server_is_seen),
 		cmocka_unit_test(test_wanted_place),
+		cmocka_unit_test(test_wanted_place_without_a_connection),
 		cmocka_unit_test(test_parts_are_not_crossed),
 		cmocka_unit_test(test_resumes_gaps),
 	};
