@@ -186,8 +186,12 @@ static void *resumer_run(void *arg)
 	struct ask *a;
 
 	pthread_setname_np(pthread_self(), "xferfs-staged");
-	while ((a = resumer_take(arg)))
-		staged_read(a);
+	while ((a = resumer_take(arg))) {
+		if (handle_may_read(a->handle))
+			staged_read(a);
+		else
+			ask_fail(a, -EACCES); /* by a chmod or chown meanwhile */
+	}
 	return NULL;
 }
 
