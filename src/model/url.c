@@ -188,7 +188,7 @@ void url_strip_login(char *url)
 {
 	char *authority = url + (find_authority(url) - url);
 	const char *host = skip_userinfo(authority);
-	size_t taken = (size_t)(host - authority), len = strlen(host);
+	size_t taken = (size_t)(host - authority), len = strlen(host) + 1;
 
 	memmove(authority, host, len);
 	memset(authority + len, 0, taken);
