@@ -183,6 +183,16 @@ bool blob_exists(const struct area *a, uint32_t file)
 	return faccessat(blobs_dirfd(a->blobs), path, F_OK, 0) == 0;
 }
 
+const char *blob_of(const struct area *a, uint32_t file)
+{
+	static char path[160];
+	char name[BLOB_PATH_LEN];
+
+	blob_path(SERIAL, file, 0, name);
+	snprintf(path, sizeof(path), "%s/%s", a->staging, name);
+	return path;
+}
+
 /* --- orders ------------------------------------------------------------------------------------ */
 
 struct order *make_order(enum order_kind kind, const struct creds *creds, const char *destination, enum on_conflict conflict,

@@ -61,3 +61,4 @@ struct stat stat_of(const char *path);
  * *ret_temporary. */
 unsigned count_content(const char *tree, uint32_t file, unsigned *ret_temporary);
 bool blob_exists(const struct area *a, uint32_t file);
+const char *blob_of(const struct area *a, uint32_t file); /* its path: static text, good until the next call */

@@ -335,16 +335,6 @@ static void tree_numbered(void **state)
 
 static const char *const three[] = { "a", "b", "c" };
 
-static const char *blob_of(const struct area *a, uint32_t file)
-{
-	static char text[192];
-	char path[BLOB_PATH_LEN];
-
-	blob_path(SERIAL, file, 0, path);
-	snprintf(text, sizeof(text), "%s/%s", a->staging, path);
-	return text;
-}
-
 /* Somebody deletes blob 1 and cuts blob 2 short. */
 static void spoil_blobs(const struct area *a)
 {

@@ -11,16 +11,6 @@
 static const char *const one[] = { "x" };
 static const char *const pair[] = { "a", "sub/b" };
 
-static const char *blob_of(const struct area *a, uint32_t file)
-{
-	static char path[160];
-	char name[BLOB_PATH_LEN];
-
-	blob_path(SERIAL, file, 0, name);
-	snprintf(path, sizeof(path), "%s/%s", a->staging, name);
-	return path;
-}
-
 /* Another user, in whose tree the blob is linked. */
 static struct creds *set_stage(struct area *a, size_t files)
 {
