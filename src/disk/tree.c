@@ -109,7 +109,7 @@ static int tree_reach(struct placing *p, struct tree *ret)
 
 static void remove_file(const struct tree *t, const struct order_file *f)
 {
-	cleanup_free char *path = NULL, *dir = NULL, *scratch = NULL;
+	cleanup_free char *path = NULL, *scratch = NULL;
 	char temp[TEMP_NAME_LEN];
 
 	if (asprintf(&path, "%s/%s", t->prepared, f->path) < 0)

@@ -176,12 +176,23 @@ static void test_limits_and_order(void **state)
 	assert_int_equal(fault_page(&server, "/a")->active_max, 1);
 }
 
+/* So many transfers have a connection. */
+static void await_begun(unsigned transfers)
+{
+	for (unsigned began = 0; began < transfers; ) {
+		struct report *r = rig_report(&rig);
+
+		began += r->mail.kind == REPORT_BEGUN;
+		report_free(r);
+	}
+}
+
 /* A job of many long files has all connections of the host, and more waits; one small file of another
  * job does not wait for any of them. */
 static void test_small_job_is_not_kept_waiting(void **state)
 {
 	const unsigned connections = 3, files = 8;
-	unsigned stopped = 0, began = 0;
+	unsigned stopped = 0;
 	struct report *r;
 	uint64_t small;
 	struct fetch *f;
@@ -193,11 +204,7 @@ static void test_small_job_is_not_kept_waiting(void **state)
 		f->file = 1 + i;
 		rig_send(&rig, f);
 	}
-	while (began < connections) {
-		r = rig_report(&rig);
-		began += r->mail.kind == REPORT_BEGUN;
-		report_free(r);
-	}
+	await_begun(connections);
 	f = fetch_of("/small");
 	f->serial = 2;
 	small = rig_send(&rig, f);
@@ -220,7 +227,7 @@ static void test_small_job_is_not_kept_waiting(void **state)
 static void test_other_user_is_not_kept_waiting(void **state)
 {
 	const unsigned connections = 3, jobs = 8;
-	unsigned stopped = 0, began = 0;
+	unsigned stopped = 0;
 	struct report *r;
 	uint64_t small;
 	struct fetch *f;
@@ -233,11 +240,7 @@ static void test_other_user_is_not_kept_waiting(void **state)
 		options_of(f)->uid = 1001;
 		engine_want(rig.engine, rig_send(&rig, f), 0);
 	}
-	while (began < connections) {
-		r = rig_report(&rig);
-		began += r->mail.kind == REPORT_BEGUN;
-		report_free(r);
-	}
+	await_begun(connections);
 	f = fetch_of("/small");
 	f->serial = 20;
 	options_of(f)->uid = 1002;
